@@ -1,0 +1,8 @@
+# Shared by every recipe: mmpretrain's runtime, our run summary, reproducible seeds.
+_base_ = 'mmpretrain::_base_/default_runtime.py'
+
+default_hooks = dict(
+    logger=dict(interval=100),
+    checkpoint=dict(interval=10, max_keep_ckpts=3))
+custom_hooks = [dict(type='mim_plugins.RunSummaryHook'), dict(type='mim_plugins.StrictResumeHook')]
+randomness = dict(seed=0, diff_rank_seed=True)

@@ -1,0 +1,8 @@
+# FastMIM with Swin-B at 128 px: windows of 4, last map 4 x 4 x 1024, decoder of 4 blocks 256 wide.
+_base_ = 'fastmim_vit-base.py'
+
+model = dict(
+    data_preprocessor=dict(mask=dict(unit=32)),
+    backbone=dict(
+        _delete_=True, type='SwinTransformer', arch='base', out_indices=(3, ), drop_path_rate=0.0),
+    neck=dict(in_channels=1024, stride=32, extra_tokens=0, depth=4))

@@ -1,0 +1,125 @@
+"""A finished pre-training run on one page: what its frozen features are worth, pictures, curves."""
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from ..engine.checkpoints import load_weights
+from ..errors import InputError
+from ..models import MaskedImageModel
+from ..registry import MODELS
+from .curves import curves_figure, read_scalars
+from .features import extract_features
+from .pictures import reconstruction_figure, save
+from .probe import linear_probe, nearest_neighbours
+
+
+def run_config(work_dir: Path) -> Config:
+    """The config that a run wrote into its work dir.
+
+    Raises:
+        InputError: There is none, or more than one.
+    """
+    configs = sorted(Path(work_dir).glob('*.py'))
+    if len(configs) != 1:
+        raise InputError(f'expected the one config of a run in {work_dir}, but found {len(configs)}')
+    return Config.fromfile(configs[0])
+
+
+def labelled_loader(root: Path, size: tuple[int, int]) -> torch.utils.data.DataLoader:
+    """Batches of the class folders below ``root``, resized to ``size`` (H, W), in a fixed order.
+
+    Raises:
+        InputError: The folder does not exist.
+    """
+    if not Path(root).is_dir():
+        raise InputError(f'no labelled images at {root}: expected one folder per class')
+    pipeline = [
+        dict(type='mim_plugins.LoadRGBImage'),
+        dict(type='Resize', scale=(size[1], size[0]), interpolation='bicubic', backend='pillow'),
+        dict(type='PackInputs'),
+    ]
+    return Runner.build_dataloader(dict(
+        batch_size=256, num_workers=0, collate_fn=dict(type='default_collate'),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(type='CustomDataset', data_root=str(root), pipeline=pipeline)))
+
+
+def probe_encoders(make: Callable[[int], MaskedImageModel], labelled: Path, seeds: int = 3) -> dict[str, float]:
+    """Linear probe and nearest neighbours on frozen features.
+
+    Args:
+        make: Gives the model for a seed: the same trained one, or a freshly initialised one.
+        labelled: Folder with ``train`` and ``val``, one folder per class in each.
+        seeds: Over how many seeds (of the probe, and of ``make``) to average.
+
+    Returns:
+        ``probe`` and ``knn`` top-1 in per cent.
+    """
+    probe, knn = [], []
+    for seed in range(seeds):
+        model = make(seed)
+        train, val = (extract_features(model, labelled_loader(labelled / split, model.input_size))
+                      for split in ('train', 'val'))
+        probe.append(linear_probe(train, val, seed))
+        knn.append(nearest_neighbours(train, val))
+    return dict(probe=100 * float(np.mean(probe)), knn=100 * float(np.mean(knn)))
+
+
+def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, float]:
+    """Compare a pre-trained encoder with a random one and draw pictures.
+
+    Writes ``reconstructions.png`` and ``curves.png`` into ``work_dir``.
+
+    Args:
+        work_dir: Folder of a finished ``tools/train.py`` run.
+        labelled: Folder with ``train`` and ``val``, one folder per class in each.
+        seeds: Repetitions of the probe; each random encoder is drawn anew.
+
+    Returns:
+        ``images``, ``epochs``, ``loss_first``, ``loss_last`` (first and last logged) and top-1 in per cent:
+        ``probe_top1_pretrained``, ``probe_top1_random``, ``knn_top1_pretrained``, ``knn_top1_random``.
+
+    Raises:
+        InputError: A folder, config, log or checkpoint is missing or does not match.
+    """
+    cfg = run_config(work_dir)
+    init_default_scope(cfg.default_scope)
+    scalars = read_scalars(work_dir)
+
+    def build(seed: int) -> MaskedImageModel:
+        torch.manual_seed(seed)
+        model = MODELS.build(cfg.model)
+        model.init_weights()
+        return model
+
+    trained = build(0)
+    checkpoint = find_latest_checkpoint(str(work_dir))
+    if checkpoint is None:
+        raise InputError(f'no checkpoint in {work_dir}: has the run ended its first epoch?')
+    load_weights(trained, checkpoint)
+
+    pretrained, random = probe_encoders(lambda _: trained, labelled, seeds), probe_encoders(build, labelled, seeds)
+    batch = trained.data_preprocessor(next(iter(labelled_loader(labelled / 'val', trained.input_size))))
+    several = torch.linspace(0, len(batch['inputs']) - 1, 6).long()
+    save(reconstruction_figure(trained, batch['inputs'][several], batch['mask'][several]),
+         work_dir / 'reconstructions.png')
+    result = {
+        'images': len(Runner.build_dataloader({**cfg.train_dataloader, 'num_workers': 0,
+                                               'persistent_workers': False}).dataset),
+        'epochs': scalars[-1]['epoch'],
+        'loss_first': scalars[0]['loss'],
+        'loss_last': scalars[-1]['loss'],
+        'probe_top1_pretrained': pretrained['probe'],
+        'probe_top1_random': random['probe'],
+        'knn_top1_pretrained': pretrained['knn'],
+        'knn_top1_random': random['knn'],
+    }
+    save(curves_figure(scalars, {name.replace('_top1_', ' '): value / 100
+                                 for name, value in result.items() if '_top1_' in name}),
+         work_dir / 'curves.png')
+    return result

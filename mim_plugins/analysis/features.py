@@ -1,0 +1,44 @@
+"""Frozen features of an encoder."""
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def pool(features: Tensor | tuple[Tensor, ...], extra_tokens: int = 0) -> Tensor:
+    """Average over the image.
+
+    Args:
+        features: An encoder's output or stages, of which the last is read: a map [B, C, h, w] or tokens
+            [B, extra_tokens + N, C].
+        extra_tokens: Leading tokens that are left out (cls: 1).
+
+    Returns:
+        [B, C].
+    """
+    last = features if isinstance(features, Tensor) else features[-1]
+    return last.mean(dim=(2, 3)) if last.ndim == 4 else last[:, extra_tokens:].mean(dim=1)
+
+
+@torch.no_grad()
+def extract_features(model: nn.Module, loader: Iterable[dict]) -> tuple[np.ndarray, np.ndarray]:
+    """Pooled features of the unmasked images of a labelled loader.
+
+    Args:
+        model: A :class:`~mim_plugins.models.MaskedImageModel`; its mode is restored afterwards.
+        loader: Gives mmpretrain's collated batches with a ``gt_label`` in each data sample.
+
+    Returns:
+        Features float32 [N, C] and labels int64 [N].
+    """
+    training = model.training
+    model.eval()
+    features, labels = [], []
+    for data in loader:
+        batch = model.data_preprocessor(data, False)
+        pooled = pool(model(batch['inputs'], mode='tensor'), model.neck.extra_tokens)
+        features.append(pooled.float().cpu())
+        labels += [int(sample.gt_label) for sample in batch['data_samples']]
+    model.train(training)
+    return torch.cat(features).numpy(), np.array(labels)

@@ -1,0 +1,3 @@
+from .loading import LoadRGBImage
+
+__all__ = ['LoadRGBImage']

@@ -1,0 +1,1 @@
+"""What runs a training: hooks, and the preparation of a config for a runner."""

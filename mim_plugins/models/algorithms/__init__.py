@@ -1,0 +1,4 @@
+from .base import MaskedImageModel
+from .fastmim import FastMIM
+
+__all__ = ['FastMIM', 'MaskedImageModel']

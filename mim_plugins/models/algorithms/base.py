@@ -1,0 +1,115 @@
+"""What every masked-image-modelling algorithm shares: the batched mask and the input size."""
+from abc import abstractmethod
+
+import torch
+from mmpretrain.models import BaseSelfSupervisor
+from torch import Tensor
+
+from ...errors import InputError
+from ...registry import MODELS
+from ..backbones import with_input_size
+from ..preprocessors import MaskingDataPreprocessor
+
+
+class MaskedImageModel(BaseSelfSupervisor):
+    """Target, fill, encoder, decoder and loss around one input size.
+
+    Args:
+        backbone: Config of the encoder; image and window size follow from ``input_size`` unless stated.
+        neck: Config of the decoder, without ``out_channels``: they follow from the target.
+        head: Config of the head.
+        target_generator: Config of the target.
+        input_size: Height and width of the images in pixels, or one number for both.
+        fill: Config of what stands in the masked places.
+        data_preprocessor: Config of a masking preprocessor.
+        init_cfg: mmengine's initialisation config.
+
+    Raises:
+        InputError: Size, mask unit, stride and target cell do not fit each other.
+    """
+
+    def __init__(self, backbone: dict, neck: dict, head: dict, target_generator: dict,
+                 input_size: int | tuple[int, int], fill: dict, data_preprocessor: dict,
+                 init_cfg: dict | None = None) -> None:
+        target_generator = MODELS.build(target_generator)
+        size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+        out_channels = self._values_per_token(neck['stride'], target_generator)
+        super().__init__(
+            backbone=with_input_size(backbone, size, neck['stride']),
+            neck={'out_channels': out_channels, **neck},
+            head=head,
+            target_generator=target_generator,
+            data_preprocessor=dict(data_preprocessor),
+            init_cfg=init_cfg)
+        if not isinstance(self.data_preprocessor, MaskingDataPreprocessor):
+            raise InputError(f'{type(self).__name__} needs a masking data preprocessor such as '
+                             f'mim_plugins.MaskingDataPreprocessor, but got {type(self.data_preprocessor).__name__}')
+        self.fill = MODELS.build(fill)
+        self.set_input_size(size)
+
+    @staticmethod
+    def _values_per_token(stride: int, target: torch.nn.Module) -> int:
+        if stride % target.map_stride:
+            raise InputError(f'tokens of {stride} px cannot predict whole target cells of '
+                             f'{target.map_stride} px')
+        return target.channels * (stride // target.map_stride)**2
+
+    def set_input_size(self, size: tuple[int, int]) -> None:
+        """Tell every part the images' size.
+
+        Args:
+            size: (H, W) in pixels.
+
+        Raises:
+            InputError: A part cannot work at this size.
+        """
+        height, width = size
+        strategy = self.data_preprocessor.mask_strategy
+        strategy.grid(size)
+        self.target_generator.check_input_size(size)
+        if height % self.neck.stride or width % self.neck.stride:
+            raise InputError(f'images of {height}x{width} cannot be divided into tokens of '
+                             f'{self.neck.stride} px')
+        if strategy.unit % self.target_generator.map_stride:
+            raise InputError(f'mask units of {strategy.unit} px cannot be laid on target cells of '
+                             f'{self.target_generator.map_stride} px')
+        self.input_size = size
+
+    def forward(self, inputs: Tensor, data_samples: list | None = None, mask: Tensor | None = None,
+                mode: str = 'tensor') -> Tensor | dict | tuple:
+        """Run.
+
+        Args:
+            inputs: Normalised [B, C, H, W].
+            data_samples: Unused by the losses here.
+            mask: Bool [B, h, w], True = masked; needed for ``'loss'`` and ``'predict'``.
+            mode: ``'tensor'`` gives the encoder's features of the unmasked images, ``'loss'`` the losses,
+                ``'predict'`` what :meth:`reconstruct` gives.
+
+        Raises:
+            InputError: No mask, another size than the model's, or an unknown mode.
+        """
+        if mode == 'tensor':
+            return self.extract_feat(inputs)
+        if mode not in ('loss', 'predict'):
+            raise InputError(f"the mode must be 'tensor', 'loss' or 'predict', but is {mode!r}")
+        if mask is None:
+            raise InputError(f"{type(self).__name__} needs a mask with each batch, but none came: "
+                             "use data_preprocessor type 'mim_plugins.MaskingDataPreprocessor'")
+        if tuple(inputs.shape[-2:]) != self.input_size:
+            raise InputError(f'the model was built for images of {self.input_size[0]}x{self.input_size[1]}, '
+                             f'but {inputs.shape[-2]}x{inputs.shape[-1]} came from the pipeline')
+        return self.loss(inputs, mask) if mode == 'loss' else self.reconstruct(inputs, mask)
+
+    @abstractmethod
+    def loss(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Losses of normalised images [B, C, H, W] under a mask [B, h, w]; True = masked."""
+
+    @abstractmethod
+    def reconstruct(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """What the loss compares, for pictures and monitors.
+
+        Returns:
+            ``corrupted`` [B, C, H, W], ``prediction`` and ``target`` [B, C', H', W'] on the target's
+            grid, ``mask`` [B, h, w].
+        """

@@ -1,0 +1,3 @@
+from .image_token import ImageTokenFill
+
+__all__ = ['ImageTokenFill']

@@ -1,0 +1,3 @@
+from .reconstruction import ReconstructionHead
+
+__all__ = ['ReconstructionHead']

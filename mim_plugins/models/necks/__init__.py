@@ -1,0 +1,3 @@
+from .transformer_decoder import TransformerDecoder
+
+__all__ = ['TransformerDecoder']

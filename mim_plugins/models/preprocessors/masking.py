@@ -1,0 +1,79 @@
+"""Normalisation and masking in one step on the training device."""
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.logging import MessageHub
+from mmpretrain.models import SelfSupDataPreprocessor
+from torch import Tensor
+
+from ...errors import InputError
+from ...ops import resize_mask
+from ...registry import MODELS, TASK_UTILS
+
+
+@MODELS.register_module()
+class MaskingDataPreprocessor(SelfSupDataPreprocessor):
+    """Normalises the images and draws a mask for each on the device, from the current input size.
+
+    The masks depend on (seed, rank, iteration) only: they differ in every iteration and on every rank,
+    and a resumed run draws what it would have drawn without the stop. Seed and iteration are the
+    runner's; without a runner the seed is 0 and the calls are counted.
+
+    Args:
+        mask: Config of a mask strategy such as :class:`RandomMasks`.
+        sample_mask_stride: If given, the masks are not handed on as one tensor ``mask`` but written to
+            each ``data_sample.mask`` on the grid of this stride in pixels, as mmpretrain's algorithms
+            want them (SimMIM: 4, MaskFeat: the patch size).
+        **normalization: Options of mmpretrain's ``SelfSupDataPreprocessor`` (mean, std, to_rgb, ...).
+
+    Raises:
+        InputError: The stride of the sample masks does not divide the mask unit.
+    """
+
+    def __init__(self, mask: dict, sample_mask_stride: int | None = None, **normalization: Any) -> None:
+        super().__init__(**normalization)
+        self.mask_strategy = TASK_UTILS.build({'type': 'mim_plugins.RandomMasks', **mask})
+        if sample_mask_stride and self.mask_strategy.unit % sample_mask_stride:
+            raise InputError(f'mask units of {self.mask_strategy.unit} px cannot be laid on a grid of '
+                             f'sample_mask_stride={sample_mask_stride} px')
+        self.sample_mask_stride = sample_mask_stride
+        self._last_iteration = -1
+        self._calls = 0
+
+    def _generator(self, device: torch.device, training: bool) -> torch.Generator:
+        info = MessageHub.get_current_instance().runtime_info
+        iteration = info.get('iter', 0)
+        # Several batches may come within one iteration, as in validation.
+        self._calls = self._calls + 1 if iteration == self._last_iteration else 0
+        self._last_iteration = iteration
+        key = (info.get('seed') or 0, get_rank(), iteration, self._calls, int(training))
+        seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+        return torch.Generator(device).manual_seed(int(seed >> 1))
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Normalise and mask a collated batch.
+
+        Args:
+            data: ``inputs`` uint8 or float [B, C, H, W] and ``data_samples``.
+            training: Masks of training and evaluation come from different streams.
+
+        Returns:
+            ``inputs`` float32 [B, C, H, W], ``data_samples``, and ``mask`` bool [B, H / unit, W / unit]
+            with True = masked unless ``sample_mask_stride`` is set.
+        """
+        batch = super().forward(data, training)
+        inputs = batch['inputs']
+        size = tuple(inputs.shape[-2:])
+        masks = self.mask_strategy(len(inputs), size, self._generator(inputs.device, training), inputs.device)
+        if self.sample_mask_stride is None:
+            return {**batch, 'mask': masks}
+        self._write_sample_masks(batch['data_samples'], masks, size)
+        return batch
+
+    def _write_sample_masks(self, data_samples: list, masks: Tensor, size: tuple[int, int]) -> None:
+        stride = self.sample_mask_stride
+        for sample, mask in zip(data_samples, resize_mask(masks, (size[0] // stride, size[1] // stride)),
+                                strict=True):
+            sample.set_mask(mask)

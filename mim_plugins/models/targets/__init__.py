@@ -1,0 +1,5 @@
+from .base import MapTarget
+from .hog import HOGTarget
+from .pixel import PixelTarget
+
+__all__ = ['HOGTarget', 'MapTarget', 'PixelTarget']
