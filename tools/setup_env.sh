@@ -106,7 +106,11 @@ install_pretrain() {
     # Isolated, mmcv's build sees no torch and gives the pure-Python package; a wheel with ops that
     # pip has cached for another torch must not slip in.
     step 'installing mmcv (compiled ops, if there, are kept)' install --no-cache-dir onedl-mmcv
-    step 'installing mim_plugins and what it needs' install -e "$root[pretrain]"
+    step 'installing mim_plugins and what it needs' install -e "${root}[pretrain]"
+    # The ordinary OpenCV wants a desktop's libraries, which servers and containers lack.
+    "$py" -c 'import cv2' 2>/dev/null ||
+        step 'taking OpenCV without windows' install --force-reinstall --no-deps \
+            opencv-python-headless
     step 'checking' "$py" -m mim_plugins.check_env
 }
 
@@ -159,7 +163,7 @@ install_downstream() {
     step 'installing the compiled ops' \
         pip install --force-reinstall --no-deps --no-index "$wheel"
     step 'loading mmcv._ext' "$py" -c 'import torch, mmcv._ext'
-    step 'installing mmdet and mmseg' install -e "$root[downstream]"
+    step 'installing mmdet and mmseg' install -e "${root}[downstream]"
     step 'checking' "$py" -m mim_plugins.check_env --level downstream
 }
 

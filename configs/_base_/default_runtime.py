@@ -1,8 +1,12 @@
-# Shared by every recipe: mmpretrain's runtime, our run summary, reproducible seeds.
+# Shared by every recipe: mmpretrain's runtime, our hooks, reproducible seeds.
 _base_ = 'mmpretrain::_base_/default_runtime.py'
 
 default_hooks = dict(
     logger=dict(interval=100),
     checkpoint=dict(interval=10, max_keep_ckpts=3))
-custom_hooks = [dict(type='mim_plugins.RunSummaryHook'), dict(type='mim_plugins.StrictResumeHook')]
+custom_hooks = [
+    dict(type='mim_plugins.RunSummaryHook'),
+    dict(type='mim_plugins.StrictResumeHook'),
+    dict(type='mim_plugins.ProgressBarHook'),
+]
 randomness = dict(seed=0, diff_rank_seed=True)

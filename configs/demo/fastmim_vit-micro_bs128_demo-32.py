@@ -32,4 +32,3 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=True, begin=1, end=15, T_max=14, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=15)
-custom_hooks = [dict(type='mim_plugins.RunSummaryHook'), dict(type='mim_plugins.ProgressBarHook')]

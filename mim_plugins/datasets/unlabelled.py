@@ -74,19 +74,20 @@ class UnlabelledImages(BaseDataset):
         if self._fully_initialized:
             return
         root = self.data_prefix['img_path']
+        self.data_prefix['img_path'] = root = root.rstrip('/') or root
         # These two arrays take the place of BaseDataset's pickled dicts, so its subsets work.
         self.data_bytes, self.data_address = (
             read_list(self.ann_file, root) if self.ann_file
             else scan_folder(root, self.extensions))
-        if self._indices is not None:
-            # BaseDataset refuses a whole number that is not below the number of files.
-            chosen = self._indices
-            if isinstance(chosen, int):
-                every = range(len(self.data_address))
-                chosen = every[:chosen] if chosen >= 0 else every[chosen:]
-            self.data_bytes, self.data_address = self._get_serialized_subset(chosen)
         self._fully_initialized = True
         self._start_record()
+        if self._indices is not None:
+            chosen = self._indices
+            if isinstance(chosen, int):
+                # BaseDataset refuses a whole number that is not below the number of files.
+                every = range(len(self))
+                chosen = every[:chosen] if chosen >= 0 else every[chosen:]
+            self.get_subset_(chosen)
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:

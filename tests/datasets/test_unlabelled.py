@@ -1,3 +1,4 @@
+import gc
 import os
 import pickle
 
@@ -27,6 +28,13 @@ def names(dataset, root):
 
 def value_of(sample):
     return int(sample['img'][0, 0, 0])
+
+
+@pytest.fixture(autouse=True)
+def no_loader_left_behind():
+    # The iterator of a loader that failed waits seconds for its workers when a later test drops it.
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ def test_flat_folder(numbered):
 
 
 def test_nested_folders_and_extensions(tmp_path):
-    wanted = ['a.JPG', 'b/c.jpeg', 'b/d/e/f.Png', 'g.webp', 'h.tif', 'ü/ж.bmp', 'z z/1.gif']
+    wanted = ['a.JPG', 'b/c.jpeg', 'b/d/e/f.Png', 'g.webp', 'h.tif', 'z z/1.gif', 'ü/ж.bmp']
     for name in wanted:
         write_image(tmp_path / name)
     for name in ['.hidden.png', '.git/x.png', 'b/._c.jpeg', 'notes.txt', 'b/list.json', 'png']:
@@ -110,15 +118,15 @@ def test_list_file_with_missing_entries(tmp_path):
     with pytest.raises(InputError) as error:
         UnlabelledImages(str(tmp_path), ann_file='list.txt')
     assert str(error.value) == (
-        f'5 of the 6 files listed in {tmp_path}/list.txt do not exist below {tmp_path}/: '
+        f'5 of the 6 files listed in {tmp_path}/list.txt do not exist below {tmp_path}: '
         'gone/0.png, gone/1.png, gone/2.png and 2 more')
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (dict(), 'expected data_root .* or ann_file .* got neither'),
-    (dict(data_root='{}/nowhere'), 'expected a folder of images at .*/nowhere/?, found nothing'),
-    (dict(data_root='{}/file.txt'), 'expected a folder of images at .*/file.txt/?, found a file'),
-    (dict(data_root='{}/empty'), r'expected images \(.jpg, .* in or below .*/empty/?, found none'),
+    ({}, 'expected data_root .* or ann_file .* got neither'),
+    (dict(data_root='{}/nowhere'), 'expected a folder of images at .*/nowhere, found nothing'),
+    (dict(data_root='{}/file.txt'), 'expected a folder of images at .*/file.txt, found a file'),
+    (dict(data_root='{}/empty'), r'expected images \(.jpg, .* in or below .*/empty, found none'),
     (dict(data_root='{}', ann_file='no.txt'), 'expected a list of image files at .*/no.txt: No su'),
     (dict(data_root='{}', ann_file='file.txt'), 'expected one image path a line in .*/file.txt'),
     (dict(data_root='{}', max_unreadable=1.5), 'max_unreadable must be a share .* got 1.5'),
@@ -216,36 +224,28 @@ def test_other_errors_are_not_hidden(numbered, workers):
     assert dataset.unreadable_files() == []
 
 
-def loader_of(dataset, context):
-    workers = dict(num_workers=2, multiprocessing_context=context, persistent_workers=True)
-    return DataLoader(
-        dataset, batch_size=4, collate_fn=pseudo_collate, **(workers if context else {}))
-
-
 @pytest.mark.parametrize('context', [None, 'fork', 'spawn'])
 def test_workers_share_one_record(numbered, context):
     root = numbered(24, broken=[0, 5, 6, 23])
     dataset = UnlabelledImages(root, pipeline=[LOAD], max_unreadable=0.2)
-    loader = loader_of(dataset, context)
+    workers = dict(num_workers=2, multiprocessing_context=context, persistent_workers=True)
+    loader = DataLoader(
+        dataset, batch_size=4, collate_fn=pseudo_collate, **(workers if context else {}))
     expected = [1, 1, 2, 3, 4, 7, 7, *range(7, 23), 1]
     for _ in range(2):
         batches = list(loader)
         assert [int(i[0, 0, 0]) for batch in batches for i in batch['img']] == expected
-    assert dataset.unreadable_files() == [f'{root}/{n:03d}.png' for n in (0, 5, 6, 23)]
+    broken = [f'{root}/{n:03d}.png' for n in (0, 5, 6, 23)]
+    assert dataset.unreadable_files() == broken
 
-
-@pytest.mark.parametrize('context', [None, 'fork', 'spawn'])
-def test_error_survives_the_way_out_of_a_worker(numbered, context):
-    dataset = UnlabelledImages(
-        numbered(24, broken=range(1, 24, 2)), pipeline=[LOAD], max_unreadable=0.25)
+    # The fifth of 24 is too many; the error's one line survives the way out of the worker.
+    with open(f'{root}/010.png', 'wb'):
+        pass
     with pytest.raises(UnreadableImagesError) as error:
-        for _ in loader_of(dataset, context):
-            pass
-    text = str(error.value)
-    assert '\n' not in text
-    # Two workers may count their next file before either of them stops.
-    assert text.startswith(('7 of 24 files', '8 of 24 files'))
-    assert 'max_unreadable = 0.25 allows: ' in text and '001.png' in text
+        list(loader)
+    assert str(error.value) == (
+        '5 of 24 files could not be read, more than max_unreadable = 0.2 allows: '
+        f'{broken[0]}, {broken[1]}, {broken[2]} and 2 more')
 
 
 def test_paths_take_little_memory_and_pickle(tmp_path):

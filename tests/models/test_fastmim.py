@@ -60,6 +60,11 @@ def test_swin_gets_its_window_from_the_size(small_config, size, unit, window):
     assert model.fill.mask_token.grad.any()
 
 
+def test_vit_gets_its_position_table_from_the_size(small_config):
+    small_config['input_size'] = (16, 40)
+    assert build(small_config).backbone.pos_embed.shape == (1, 1 + 2 * 5, 16)
+
+
 def test_released_number_of_heads_is_reachable(small_config):
     small_config['backbone']['arch']['num_heads'] = 4
     assert build(small_config).backbone.layers[0].attn.num_heads == 4

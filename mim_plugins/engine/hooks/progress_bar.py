@@ -1,3 +1,7 @@
+import atexit
+import logging
+import sys
+
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -8,24 +12,23 @@ from ...registry import HOOKS
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """A progress bar over all iterations with the running loss; shown on a terminal only."""
+    """A progress bar over all iterations with the current loss, on a terminal only."""
     priority = 'VERY_LOW'
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
 
     def before_train(self, runner: Runner) -> None:
-        if not is_main_process():
-            return
-        self._progress = Progress(
+        progress = Progress(
             TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), TextColumn('{task.fields[loss]}'), redirect_stdout=False)
-        if not self._progress.console.is_terminal:
-            self._progress = None
+            TimeRemainingColumn(), TextColumn('{task.fields[loss]}'))
+        if not (is_main_process() and progress.console.is_terminal):
             return
-        self._task = self._progress.add_task(
-            'training', total=runner.max_iters, completed=runner.iter, loss='')
-        self._progress.start()
+        self._progress = progress
+        self._task = progress.add_task('training', total=runner.max_iters, completed=runner.iter, loss='')
+        progress.start()
+        atexit.register(progress.stop)  # a run that ends early must give the cursor back
+        self._log_to(runner, sys.stdout)  # rich's, which prints above the bar
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
@@ -33,9 +36,16 @@ class ProgressBarHook(Hook):
             return
         self._progress.update(self._task, completed=runner.iter + 1)
         if self.every_n_train_iters(runner, 10):
-            loss = runner.message_hub.get_scalar('train/loss').mean(10)
+            loss = runner.message_hub.get_scalar('train/loss').current()
             self._progress.update(self._task, loss=f'loss {loss:.4f}')
 
     def after_train(self, runner: Runner) -> None:
         if self._progress is not None:
             self._progress.stop()
+            self._log_to(runner, sys.stdout)
+
+    @staticmethod
+    def _log_to(runner: Runner, stream) -> None:
+        for handler in runner.logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.setStream(stream)

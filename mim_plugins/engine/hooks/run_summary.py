@@ -2,57 +2,52 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from ...models import MaskedImageModel
 from ...registry import HOOKS
 from ..launch import effective_batch
 
 
+def _millions(module: nn.Module) -> str:
+    return f'{sum(parameter.numel() for parameter in module.parameters()) / 1e6:.2f} M'
+
+
 @HOOKS.register_module()
 class RunSummaryHook(Hook):
-    """Prints one block at the start of a run: batch arithmetic, learning rate, sizes, parameters.
+    """Logs one block at the start of a run: batch arithmetic, learning rate, sizes, parameters.
 
     Warns when the effective batch is not the one that the recipe's learning rate was made for.
     """
 
     def before_train(self, runner: Runner) -> None:
-        runner.logger.info('\n'.join(['Run summary', *self._lines(runner)]))
+        runner.logger.info('\n'.join(
+            ['Run summary', *(f'  {name:<14} {value}' for name, value in self._rows(runner).items())]))
         base = runner.cfg.get('auto_scale_lr', {}).get('base_batch_size')
         batch = effective_batch(runner.cfg, get_world_size())
         if base and batch != base:
             runner.logger.warning(
-                f'the effective batch is {batch}, but the learning rate {runner.cfg.optim_wrapper.optimizer.lr:g} '
-                f'was made for {base}: use --auto-scale-lr, other GPU or batch numbers, or '
-                'optim_wrapper.accumulative_counts')
+                f'the effective batch is {batch}, but the learning rate of '
+                f'{runner.cfg.optim_wrapper.optimizer.lr:g} was made for {base}: use --auto-scale-lr, another '
+                'batch size or number of GPUs, or optim_wrapper.accumulative_counts')
 
-    def _lines(self, runner: Runner) -> list[str]:
-        cfg = runner.cfg
-        per_process = cfg.train_dataloader.batch_size
-        accumulation = cfg.optim_wrapper.get('accumulative_counts', 1)
-        processes = get_world_size()
-        base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
-        rows = {
-            'batch': f'{processes} processes x {per_process} images x {accumulation} accumulated = '
-                     f'{effective_batch(cfg, processes)} (recipe: {base or "not stated"})',
-            'learning rate': f'{cfg.optim_wrapper.optimizer.lr:g} at its peak',
-            'images': f'{len(runner.train_dataloader.dataset)}, {runner.max_epochs} epochs of '
-                      f'{len(runner.train_dataloader)} iterations',
-        }
+    def _rows(self, runner: Runner) -> dict[str, str]:
+        cfg, loader = runner.cfg, runner.train_dataloader
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if isinstance(model, MaskedImageModel):
-            rows |= self._model_rows(model)
-        rows['parameters'] = ', '.join(
-            f'{name} {sum(p.numel() for p in part.parameters()) / 1e6:.2f} M'
-            for name, part in (('whole model', model), ('encoder', getattr(model, 'backbone', None))) if part)
-        return [f'  {name:<14} {value}' for name, value in rows.items()]
-
-    @staticmethod
-    def _model_rows(model: MaskedImageModel) -> dict[str, str]:
-        height, width = model.input_size
-        strategy = model.data_preprocessor.mask_strategy
-        grid = strategy.grid(model.input_size)
-        return {
-            'input size': f'{height} x {width} px',
-            'mask': f'{type(strategy).__name__}, unit {strategy.unit} px, ratio {strategy.ratio} on '
-                    f'{grid[0]} x {grid[1]} units',
+        processes, accumulation = get_world_size(), cfg.optim_wrapper.get('accumulative_counts', 1)
+        rows = {
+            'batch': f'{processes} processes x {cfg.train_dataloader.batch_size} images x {accumulation} '
+                     f'accumulated = {effective_batch(cfg, processes)} '
+                     f'(recipe: {cfg.get("auto_scale_lr", {}).get("base_batch_size", "not stated")})',
+            'learning rate': f'{cfg.optim_wrapper.optimizer.lr:g} at its peak',
+            'images': f'{len(loader.dataset)}, {runner.max_epochs} epochs of {len(loader)} iterations',
         }
+        if isinstance(model, MaskedImageModel):
+            strategy = model.data_preprocessor.mask_strategy
+            rows |= {
+                'input size': '{} x {} px'.format(*model.input_size),
+                'mask': f'{type(strategy).__name__}, unit {strategy.unit} px, ratio {strategy.ratio}, on '
+                        '{} x {} units'.format(*strategy.grid(model.input_size)),
+                'encoder': f'{type(model.backbone).__name__}, {_millions(model.backbone)} parameters',
+            }
+        return rows | {'whole model': f'{_millions(model)} parameters'}

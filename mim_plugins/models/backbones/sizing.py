@@ -7,6 +7,19 @@ from mmpretrain.registry import MODELS
 from ...errors import InputError
 
 
+def _options(cls: type) -> set[str]:
+    """Names of all constructor arguments, those that are passed on to base classes included."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if '__init__' not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters
+        names |= set(parameters)
+        if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return names
+
+
 def with_input_size(backbone: dict, size: tuple[int, int], stride: int) -> dict:
     """Fill in the image and window size of an encoder's config where it does not state them.
 
@@ -23,7 +36,7 @@ def with_input_size(backbone: dict, size: tuple[int, int], stride: int) -> dict:
         InputError: A stated window is larger than the last map.
     """
     cls = MODELS.get(backbone['type'])
-    accepted = inspect.signature(cls.__init__).parameters if cls else {}
+    accepted = _options(cls) if cls else set()
     last_map = size[0] // stride, size[1] // stride
     derived = {'img_size': size, 'window_size': gcd(*last_map)}
     sized = {**{key: value for key, value in derived.items() if key in accepted}, **backbone}

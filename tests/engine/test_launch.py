@@ -1,0 +1,119 @@
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mim_plugins.engine import cli, launch
+from mim_plugins.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / 'configs' / 'fastmim' / 'fastmim_vit-base_8xb256-amp-800e_in1k-128.py'
+
+
+def arguments(root: Path, **changes) -> Namespace:
+    values = dict(config=str(RECIPE), cfg_options=None, data_root=str(root), work_dir=None,
+                  resume=None, amp=None, auto_scale_lr=False, launcher='none')
+    return Namespace(**{**values, **changes})
+
+
+def test_own_folder_needs_one_option(tmp_path):
+    cfg = launch.prepare_training(arguments(tmp_path))
+    assert cfg.train_dataloader.dataset.data_root == str(tmp_path)
+    assert cfg.work_dir == 'work_dirs/fastmim_vit-base_8xb256-amp-800e_in1k-128'
+    assert cfg.train_dataloader.collate_fn.type == 'default_collate'
+
+
+def test_effective_batch_counts_processes_and_accumulation(tmp_path):
+    cfg = launch.prepare_training(arguments(tmp_path, cfg_options={'optim_wrapper.accumulative_counts': 4}))
+    assert launch.effective_batch(cfg, processes=2) == 2 * 256 * 4
+
+
+def test_auto_scale_lr_is_linear_in_the_effective_batch(tmp_path):
+    options = {'train_dataloader.batch_size': 128, 'optim_wrapper.accumulative_counts': 4}
+    cfg = launch.prepare_training(arguments(tmp_path, cfg_options=options, auto_scale_lr=True))
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(1.5e-4 * 512 / 256)
+    assert cfg.auto_scale_lr == dict(base_batch_size=512, enable=False)
+
+
+def test_resume_forms(tmp_path):
+    assert launch.prepare_training(arguments(tmp_path, resume='auto')).load_from is None
+    (tmp_path / 'a.pth').touch()
+    cfg = launch.prepare_training(arguments(tmp_path, resume=str(tmp_path / 'a.pth')))
+    assert cfg.resume and cfg.load_from == str(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('amp, dtype, scale', [('bf16', 'bfloat16', dict(enabled=False)),
+                                               ('fp16', 'float16', 'dynamic')])
+def test_amp_on_a_gpu(tmp_path, monkeypatch, amp, dtype, scale):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    wrapper = launch.prepare_training(arguments(tmp_path, amp=amp)).optim_wrapper
+    assert (wrapper.type, wrapper.dtype, wrapper.loss_scale) == ('AmpOptimWrapper', dtype, scale)
+
+
+def test_recipes_fall_back_to_float32_without_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    wrapper = launch.prepare_training(arguments(tmp_path)).optim_wrapper
+    assert wrapper.type == 'OptimWrapper' and not {'dtype', 'loss_scale'} & set(wrapper)
+    with pytest.raises(InputError, match='--amp bf16 needs a GPU'):
+        launch.prepare_training(arguments(tmp_path, amp='bf16'))
+
+
+def test_data_roots_of_wrapped_datasets_are_checked(tmp_path):
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(
+        type='ConcatDataset', datasets=[dict(data_root=str(tmp_path)), dict(data_root=str(tmp_path / 'no'))]))))
+    with pytest.raises(InputError, match='no data at .*/no '):
+        launch.check_data_paths(cfg, ('train_dataloader', ))
+    launch.check_data_paths(cfg, ('val_dataloader', ))
+    launch.check_data_paths(Config(dict(train_dataloader=dict(dataset=dict(data_root='s3://bucket')))),
+                            ('train_dataloader', ))
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(config='no.py'), 'no config file at no.py'),
+    (dict(data_root='no/pictures'), r'no data at .*no/pictures \(data_root of train_dataloader\)'),
+    (dict(cfg_options={'modell.input_size': 64}), 'unknown option modell.input_size'),
+    (dict(resume='no.pth'), 'no checkpoint at no.pth'),
+    (dict(launcher='pytorch'), 'needs the environment variable WORLD_SIZE'),
+])
+def test_bad_input_is_told_in_a_sentence(tmp_path, monkeypatch, changes, message):
+    monkeypatch.delenv('WORLD_SIZE', raising=False)
+    with pytest.raises(InputError, match=message):
+        launch.prepare_training(arguments(tmp_path, **changes))
+
+
+def test_testing_a_pretraining_config_points_to_the_evaluation():
+    args = Namespace(config=str(RECIPE), cfg_options=None, work_dir=None, launcher='none', checkpoint='x.pth')
+    with pytest.raises(InputError, match=r'no test loop.*tools/evaluate_run\.py'):
+        launch.prepare_testing(args)
+
+
+class TestCommandLine:
+
+    @pytest.mark.parametrize('error, line', [
+        (InputError('images of 3x3'), 'error: images of 3x3'),
+        (InputError('Traceback (most recent call last):\n  x\nmim_plugins.errors.InputError: 5 files are bad'),
+         'error: 5 files are bad'),
+        (TypeError("HOGTarget.__init__() got an unexpected keyword argument 'cel'"), 'error: unknown option: HOGT'),
+        (KeyError('mim_plugins.HOG is not in the mim_plugins::model registry.'), 'error: unknown type: mim_plugins'),
+    ])
+    def test_bad_input_ends_with_one_line(self, error, line):
+        def fail() -> None:
+            raise error
+
+        with pytest.raises(SystemExit) as ended:
+            cli.run(fail)
+        assert ended.value.code.startswith(line) and '\n' not in ended.value.code
+
+    def test_the_traceback_can_be_had(self, monkeypatch):
+        monkeypatch.setenv('MIM_PLUGINS_TRACEBACK', '1')
+        with pytest.raises(InputError):
+            cli.run(lambda: launch.load_config('no.py'))
+
+    @pytest.mark.parametrize('error', [RuntimeError('boom'), TypeError('boom'), KeyError('boom')])
+    def test_other_errors_are_not_hidden(self, error):
+        def fail() -> None:
+            raise error
+
+        with pytest.raises(type(error)):
+            cli.run(fail)
