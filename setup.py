@@ -79,7 +79,7 @@ class BdistWheel(bdist_wheel):
 
     def write_wheelfile(self, wheelfile_base: str, *args: str, **kwargs: str) -> None:
         super().write_wheelfile(wheelfile_base, *args, **kwargs)
-        if not self.get_finalized_command('build_py').editable_mode:
+        if Path(wheelfile_base).parent == Path(self.bdist_dir):  # elsewhere for an editable install
             copy_mim(Path(wheelfile_base, '.mim'))
 
 

@@ -60,6 +60,8 @@ torchvision.ops.nms(torch.tensor([[0., 0., 1., 1.]]), torch.ones(1), 0.5)
 OPS_PROBE = """
 import torch, mmcv._ext, mmcv.ops
 note = 'mmcv._ext loads'
+if torch.cuda.is_available() and mmcv.ops.get_compiling_cuda_version() == 'not available':
+    note += ', but was built without CUDA: its ops run on the CPU only'
 """
 
 TORCH = Piece('torch', 'torch', ('torch',), '2.4.0', CUDA_PROBE)

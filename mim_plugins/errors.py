@@ -1,4 +1,4 @@
-"""The one exception for input that a user can put right."""
+"""The one kind of exception for what a user can put right."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,16 @@ class InputError(ValueError):
     The message is a single line that names what was expected and what came, so that the command-line
     tools can show it without a traceback.
     """
+
+    def __init__(self, message: str) -> None:
+        # A DataLoader raises a worker's exception again with the whole traceback as its message; the
+        # sentence is behind the last mention of the type.
+        super().__init__(message.rpartition(f'{type(self).__name__}: ')[2].rstrip())
+
+
+class ImageDecodeError(InputError):
+    """A file that cannot be read as an image; the message names the file."""
+
+
+class UnreadableImagesError(InputError):
+    """Too many files of a data set cannot be read."""

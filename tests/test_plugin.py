@@ -14,6 +14,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.metadata import parse_email
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ('configs', 'mim_plugins', 'requirements', 'tools', 'LICENSE', 'MANIFEST.in',
@@ -121,6 +123,20 @@ def test_wheel_holds_every_module_and_the_mim_files_once(checkout: Path, wheel: 
     assert not [name for name in names if '__pycache__' in name or name.endswith('.pyc')]
 
 
+def test_wheel_asks_for_no_openmmlab_package_unless_by_an_extra(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        name, = (name for name in archive.namelist() if name.endswith('dist-info/METADATA'))
+        metadata, unknown = parse_email(archive.read(name))
+    wanted = [Requirement(line) for line in metadata['requires_dist']]
+    always = {req.name for req in wanted if not req.marker}
+    pretrain = {req.name for req in wanted if req.marker and req.marker.evaluate(
+        {'extra': 'pretrain'})}
+    assert not unknown
+    assert {'torch', 'timm', 'numpy'} <= always
+    assert not {name for name in always if name.startswith(('mm', 'onedl'))}
+    assert pretrain == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain', 'onedl-mim'}
+
+
 def test_wheel_built_from_the_sdist_is_the_same(
         checkout: Path, wheel: Path, tmp_path: Path) -> None:
     code = f'from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})'
@@ -155,6 +171,7 @@ def test_editable_install_follows_the_checkout(checkout: Path, python: Path) -> 
         install(python, '-e', checkout)
     package = installed_package(python)
     assert package == checkout / 'mim_plugins'
+    assert not list(python.parents[1].rglob('.mim'))
     assert {path.name for path in package.glob('.mim*')} == {'.mim'}
     links = {path.name: path for path in (package / '.mim').iterdir()}
     assert set(links) == {'configs', 'tools', 'model-index.yml', 'constraints.txt'}

@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
         else:
             parser.add_argument(
                 flag, type=kind, default=field.default, help='(default: %(default)s)')
-    parser.add_argument('--workers', type=int, help='processes (default: all usable CPUs)')
+    parser.add_argument('--workers', type=int, help='processes (default: to suit the CPUs)')
     parser.add_argument(
         '--force', action='store_true', help='replace demo data made with other options')
     return parser.parse_args()

@@ -133,12 +133,17 @@ PY
     rm -rf "$building"
 }
 
-# The ops fit one torch, one Python and one kind of build, so that is what their folder is named.
+# The ops fit one torch, one Python and one kind of build, so that is what their folder is named
+# after. They are built for CUDA where a GPU answers and nvcc is of torch's major version.
 ops_folder() {
     "$py" - 2>/dev/null <<'PY'
-import sys, torch
+import subprocess, sys, torch
 from torch.utils.cpp_extension import CUDA_HOME
-kind = 'cuda' if torch.cuda.is_available() and CUDA_HOME else 'cpu'
+kind = 'cpu'
+if torch.cuda.is_available() and CUDA_HOME:
+    told = subprocess.run([f'{CUDA_HOME}/bin/nvcc', '--version'], capture_output=True, text=True)
+    if f'release {torch.version.cuda.split(".")[0]}.' in told.stdout:
+        kind = 'cuda'
 print(f'torch{torch.__version__}-cp{sys.version_info[0]}{sys.version_info[1]}-{kind}')
 PY
 }
@@ -156,7 +161,7 @@ install_downstream() {
     fi
     wheel=$(compgen -G "$folder/$(pinned onedl-mmcv | sed 's/-/_/; s/==/-/')-*.whl" || true)
     if [ -z "$wheel" ]; then
-        step 'building the ops (once; about 10 minutes on 2 cores)' build_ops "$folder"
+        step "building the ops for ${folder##*-} (once; 10 minutes on 2 cores)" build_ops "$folder"
         wheel=$(compgen -G "$folder/$(pinned onedl-mmcv | sed 's/-/_/; s/==/-/')-*.whl")
     fi
     exec 9>&-

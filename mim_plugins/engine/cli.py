@@ -10,10 +10,9 @@ _VARIABLE = 'MIM_PLUGINS_TRACEBACK'
 
 def _sentence(error: Exception) -> str | None:
     """The line to show for a user's mistake, None for anything else."""
-    lines = str(error.args[0] if error.args else error).strip().splitlines() or ['']
     if isinstance(error, InputError):
-        # A loader's worker puts its traceback in front of the sentence.
-        return lines[-1].removeprefix(f'{InputError.__module__}.{InputError.__name__}: ')
+        return str(error)
+    lines = str(error.args[0] if error.args else error).strip().splitlines() or ['']
     # What registries say of a misspelt option or type.
     if isinstance(error, TypeError) and 'unexpected keyword argument' in lines[-1]:
         return f'unknown option: {lines[-1]}'

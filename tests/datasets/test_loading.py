@@ -7,8 +7,8 @@ import pytest
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image, ImageOps
 
-from mim_plugins.datasets import ImageDecodeError, LoadRGBImage
-from mim_plugins.errors import InputError
+from mim_plugins.datasets import LoadRGBImage
+from mim_plugins.errors import ImageDecodeError, InputError
 from mim_plugins.registry import TRANSFORMS
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,8 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mim_plugins.datasets import UnlabelledImages, UnreadableImagesError, unlabelled
-from mim_plugins.errors import InputError
+from mim_plugins.datasets import UnlabelledImages, unlabelled
+from mim_plugins.errors import InputError, UnreadableImagesError
 from mim_plugins.registry import DATASETS
 
 LOAD = dict(type='mim_plugins.LoadRGBImage')
@@ -31,8 +31,9 @@ def value_of(sample):
 
 
 @pytest.fixture(autouse=True)
-def no_loader_left_behind():
-    # The iterator of a loader that failed waits seconds for its workers when a later test drops it.
+def quick_shutdown(monkeypatch):
+    # A loader that failed waits this long, 5 s, for each of its workers when it is dropped.
+    monkeypatch.setattr(torch.utils.data._utils, 'MP_STATUS_CHECK_INTERVAL', 0.2)
     yield
     gc.collect()
 

@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 
 from mim_plugins.engine import cli, launch
-from mim_plugins.errors import InputError
+from mim_plugins.errors import InputError, UnreadableImagesError
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / 'configs' / 'fastmim' / 'fastmim_vit-base_8xb256-amp-800e_in1k-128.py'
@@ -92,7 +92,8 @@ class TestCommandLine:
 
     @pytest.mark.parametrize('error, line', [
         (InputError('images of 3x3'), 'error: images of 3x3'),
-        (InputError('Traceback (most recent call last):\n  x\nmim_plugins.errors.InputError: 5 files are bad'),
+        (UnreadableImagesError('Traceback (most recent call last):\n  File "x"\n'
+                               'mim_plugins.errors.UnreadableImagesError: 5 files are bad\n'),
          'error: 5 files are bad'),
         (TypeError("HOGTarget.__init__() got an unexpected keyword argument 'cel'"), 'error: unknown option: HOGT'),
         (KeyError('mim_plugins.HOG is not in the mim_plugins::model registry.'), 'error: unknown type: mim_plugins'),

@@ -20,6 +20,7 @@ META = 'meta.json'
 GENERATOR = 1  # raised whenever the same options would give other bytes
 CHUNK = 100  # pictures handed to a process at a time
 SMALL = 5  # chunks that are made sooner than further processes start
+MOST_WORKERS = 8  # beyond which starting them takes longer than their work
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def make_demo_data(
     The files are written to a hidden folder beside ``out``, which is renamed at the end.
 
     Args:
-        workers: Number of processes; not given, one for each usable CPU, or this one alone for a
-            small set.
+        workers: Number of processes; not given, about one for each usable CPU, or this one alone
+            for a small set.
         force: Replace a folder that this function made with other options.
 
     Raises:
@@ -104,7 +105,7 @@ def _write_splits(
         total = getattr(options, split.count)
         jobs += [(split, at, min(at + CHUNK, total)) for at in range(0, total, CHUNK)]
     if workers is None:
-        workers = 1 if len(jobs) <= SMALL else _usable_cpus()
+        workers = 1 if len(jobs) <= SMALL else min(_usable_cpus(), MOST_WORKERS)
     write = partial(_write_job, out, options)
     if workers <= 1:
         results = list(map(write, jobs))

@@ -10,8 +10,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from mim_plugins.datasets.errors import ImageDecodeError
-from mim_plugins.errors import InputError
+from mim_plugins.errors import ImageDecodeError, InputError
 from mim_plugins.registry import TRANSFORMS
 
 JPEG_END = b'\xff\xd9'

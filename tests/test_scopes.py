@@ -1,0 +1,94 @@
+"""Parts reached by their scope: from other packages, other folders, and without what is optional."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
+from mmpretrain.structures import DataSample
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_python(code: str, cwd: Path) -> str:
+    done = subprocess.run([sys.executable, '-c', code], cwd=cwd, env={'PYTHONPATH': str(ROOT), 'PATH': ''},
+                          text=True, capture_output=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_pretraining_needs_no_compiled_ops_no_mmdet_and_no_mmseg(tmp_path):
+    code = f"""
+import sys
+BLOCKED = ('mmcv._ext', 'mmcv.ops', 'mmdet', 'mmseg')
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name in BLOCKED or name.startswith(tuple(b + '.' for b in BLOCKED)):
+            raise ImportError(name + ' is blocked')
+sys.meta_path.insert(0, Blocker())
+from pathlib import Path
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mim_plugins.registry import MODELS
+init_default_scope('mmpretrain')
+for path in sorted(Path({str(ROOT)!r}, 'configs').glob('*/*.py')):
+    model = MODELS.build(Config.fromfile(path).model)
+    images = torch.zeros(1, 3, *model.input_size, dtype=torch.uint8)
+    batch = model.data_preprocessor(dict(inputs=images, data_samples=[]), True)
+    print(path.name, model(**batch, mode='loss')['loss'].isfinite().item())
+print([name for name in sys.modules if name.split('.')[0] in BLOCKED or name.startswith(BLOCKED[:2])])
+"""
+    lines = run_python(code, tmp_path).strip().splitlines()[-4:]
+    assert [line.split()[-1] for line in lines[:-1]] == ['True'] * 3
+    assert lines[-1] == '[]'
+
+
+@pytest.mark.parametrize('package', ['mmpretrain', 'mmdet', 'mmseg'])
+def test_parts_are_found_by_their_prefix_alone(package, tmp_path):
+    code = f"""
+import torch
+from {package}.registry import MODELS, TRANSFORMS
+target = MODELS.build(dict(type='mim_plugins.HOGTarget', layout='tokens', stride=16))
+print(TRANSFORMS.build(dict(type='mim_plugins.LoadRGBImage')).order, tuple(target(torch.zeros(1, 3, 32, 32)).shape))
+"""
+    assert run_python(code, tmp_path).strip().splitlines()[-1] == 'bgr (1, 4, 108)'
+
+
+def train_step(config: dict, size: int) -> torch.Tensor:
+    model = MMPRETRAIN_MODELS.build(config)
+    model.init_weights()
+    data = dict(inputs=torch.randint(256, (2, 3, size, size), dtype=torch.uint8),
+                data_samples=[DataSample() for _ in range(2)])
+    return model(**model.data_preprocessor(data, True), mode='loss')['loss']
+
+
+def preprocessor(**options) -> dict:
+    return dict(type='mim_plugins.MaskingDataPreprocessor', mean=[120.] * 3, std=[60.] * 3, **options)
+
+
+def test_mmpretrains_maskfeat_takes_our_masks_and_target():
+    arch = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=32)
+    loss = train_step(
+        dict(type='MaskFeat', backbone=dict(type='MaskFeatViT', arch=arch, patch_size=16, img_size=64),
+             neck=dict(type='LinearNeck', in_channels=16, out_channels=108, with_avg_pool=False),
+             head=dict(type='MIMHead', loss=dict(type='PixelReconstructionLoss', criterion='L2')),
+             target_generator=dict(type='mim_plugins.HOGTarget', layout='tokens', stride=16),
+             data_preprocessor=preprocessor(mask=dict(unit=16, ratio=.4), sample_mask_stride=16)), 64)
+    loss.backward()
+    assert loss.isfinite() and loss > 0
+
+
+def test_mmpretrains_simmim_takes_our_masks():
+    arch = dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2])
+    loss = train_step(
+        dict(type='SimMIM', backbone=dict(type='SimMIMSwinTransformer', arch=arch, img_size=64,
+                                          stage_cfgs=dict(block_cfgs=dict(window_size=2))),
+             neck=dict(type='SimMIMLinearDecoder', in_channels=64, encoder_stride=32),
+             head=dict(type='SimMIMHead', patch_size=4,
+                       loss=dict(type='PixelReconstructionLoss', criterion='L1', channel=3)),
+             data_preprocessor=preprocessor(
+                 mask=dict(unit=32, ratio=.6, rounding='ceil_masked'), sample_mask_stride=4)), 64)
+    loss.backward()
+    assert loss.isfinite() and loss > 0
