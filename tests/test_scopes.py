@@ -33,7 +33,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mim_plugins.registry import MODELS
 init_default_scope('mmpretrain')
-for path in sorted(Path({str(ROOT)!r}, 'configs').glob('*/*.py')):
+for path in sorted(Path({str(ROOT)!r}, 'configs').glob('[!_]*/*.py')):
     model = MODELS.build(Config.fromfile(path).model)
     images = torch.zeros(1, 3, *model.input_size, dtype=torch.uint8)
     batch = model.data_preprocessor(dict(inputs=images, data_samples=[]), True)
@@ -72,7 +72,7 @@ def test_mmpretrains_maskfeat_takes_our_masks_and_target():
     arch = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=32)
     loss = train_step(
         dict(type='MaskFeat', backbone=dict(type='MaskFeatViT', arch=arch, patch_size=16, img_size=64),
-             neck=dict(type='LinearNeck', in_channels=16, out_channels=108, with_avg_pool=False),
+             neck=dict(type='LinearNeck', in_channels=16, out_channels=108, norm_cfg=None),
              head=dict(type='MIMHead', loss=dict(type='PixelReconstructionLoss', criterion='L2')),
              target_generator=dict(type='mim_plugins.HOGTarget', layout='tokens', stride=16),
              data_preprocessor=preprocessor(mask=dict(unit=16, ratio=.4), sample_mask_stride=16)), 64)

@@ -114,23 +114,28 @@ install_pretrain() {
     step 'checking' "$py" -m mim_plugins.check_env
 }
 
+# Called by step, where set -e does not hold: hence the chain.
 build_ops() {
-    local folder=$1 built
+    local folder=$1
+    local -x PATH="$venv/bin:$PATH" MAX_JOBS=${MAX_JOBS:-$(nproc)}  # ninja has to be found
+    case $folder in *-cpu) local -x CUDA_VISIBLE_DEVICES='' ;; esac
     rm -rf "$folder"/.building.*  # what a killed build left; we hold the lock
     building=$folder/.building.$$
-    mkdir "$building"
-    case $folder in *-cpu) local -x CUDA_VISIBLE_DEVICES='' ;; esac
-    MAX_JOBS=${MAX_JOBS:-$(nproc)} pip wheel --no-build-isolation --no-cache-dir --no-deps \
-        --wheel-dir "$building" "$(pinned onedl-mmcv)"
-    built=$(echo "$building"/*.whl)
-    "$py" - "$built" <<'PY'
-import sys, zipfile
-names = zipfile.ZipFile(sys.argv[1]).namelist()
-if not any(name.startswith('mmcv/_ext.') for name in names):
-    sys.exit('The wheel came out without mmcv._ext.')
-PY
-    mv "$built" "$folder/"
-    rm -rf "$building"
+    mkdir "$building" &&
+        pip wheel --no-build-isolation --no-cache-dir --no-deps --wheel-dir "$building" \
+            "$(pinned onedl-mmcv)" &&
+        "$py" -m zipfile --list "$building"/*.whl | grep '^mmcv/_ext\.' &&
+        mv "$building"/*.whl "$folder/"
+}
+
+# What pip would say in a hundred lines.
+need_compiler() {
+    command -v "${CXX:-g++}" >/dev/null || stop "Building mmcv's ops needs a C++ compiler and" \
+        "${CXX:-g++} is not there (on Debian and Ubuntu: apt install build-essential)."
+    "$py" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+        stop "Building mmcv's ops needs Python's headers and Python.h is not there" \
+            "(on Debian and Ubuntu: apt install python3-dev)."
 }
 
 # The ops fit one torch, one Python and one kind of build, so that is what their folder is named
@@ -161,6 +166,7 @@ install_downstream() {
     fi
     wheel=$(compgen -G "$folder/$(pinned onedl-mmcv | sed 's/-/_/; s/==/-/')-*.whl" || true)
     if [ -z "$wheel" ]; then
+        need_compiler
         step "building the ops for ${folder##*-} (once; 10 minutes on 2 cores)" build_ops "$folder"
         wheel=$(compgen -G "$folder/$(pinned onedl-mmcv | sed 's/-/_/; s/==/-/')-*.whl")
     fi
