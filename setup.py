@@ -87,7 +87,7 @@ setup(
     name='mim_plugins',
     version=version(),
     description='Masked image modelling parts that plug into the OpenMMLab packages',
-    long_description=(ROOT / 'README.md').read_text() if (ROOT / 'README.md').exists() else '',
+    long_description=(ROOT / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     license_files=['LICENSE'],

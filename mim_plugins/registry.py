@@ -4,25 +4,21 @@ mmengine imports this module by itself when a config of any OpenMMLab package sa
 ``type='mim_plugins.X'``; the modules in ``locations`` are imported at the first look-up, so no
 ``custom_imports`` is needed.
 """
-from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
-from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
-from mmengine.registry import Registry
-
+# ruff: noqa: E402
 from .check_env import require_pretraining
 
-require_pretraining()
+require_pretraining()  # before the imports that would fail without a word of help
+
+from mmengine import registry as mmengine_registry
+from mmengine.registry import Registry
 
 SCOPE = 'mim_plugins'
 
-MODELS = Registry(
-    'model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mim_plugins.models'])
+MODELS = Registry('model', parent=mmengine_registry.MODELS, scope=SCOPE, locations=['mim_plugins.models'])
 DATASETS = Registry(
-    'dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mim_plugins.datasets'])
+    'dataset', parent=mmengine_registry.DATASETS, scope=SCOPE, locations=['mim_plugins.datasets'])
 TRANSFORMS = Registry(
-    'transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['mim_plugins.datasets'])
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['mim_plugins.engine.hooks'])
+    'transform', parent=mmengine_registry.TRANSFORMS, scope=SCOPE, locations=['mim_plugins.datasets'])
+HOOKS = Registry('hook', parent=mmengine_registry.HOOKS, scope=SCOPE, locations=['mim_plugins.engine.hooks'])
 TASK_UTILS = Registry(
-    'task util', parent=MMENGINE_TASK_UTILS, scope=SCOPE, locations=['mim_plugins.models'])
+    'task util', parent=mmengine_registry.TASK_UTILS, scope=SCOPE, locations=['mim_plugins.models'])

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 
 from mim_plugins.registry import DATASETS, MODELS
 
@@ -61,3 +62,15 @@ def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=1.2e-3, betas=(.9, .95), weight_decay=.05)
     assert cfg.auto_scale_lr.base_batch_size == 2048
     assert cfg.param_scheduler[0].end == 10
+
+
+def test_norms_biases_and_tokens_are_not_decayed():
+    cfg = read('demo/fastmim_vit-micro_bs128_demo-32.py')
+    model = MODELS.build(cfg.model)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    settings = {key: cfg.optim_wrapper[key] for key in ('optimizer', 'paramwise_cfg')}
+    optimizer = build_optim_wrapper(model, settings).optimizer
+    decay = {names[id(p)]: group['weight_decay'] for group in optimizer.param_groups for p in group['params']}
+    free = {name for name, value in decay.items() if value == 0}
+    assert set(decay.values()) == {0, .05}
+    assert free == {name for name, p in model.named_parameters() if p.requires_grad and (p.ndim == 1 or 'token' in name)}

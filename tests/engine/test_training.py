@@ -1,12 +1,13 @@
 """Whole trainings through the tools, each in a process of its own."""
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from .conftest import DEMO, ROOT, run_tool, small_run
+from .conftest import DEMO, ROOT, TRAIN, run_tool, small_run, write_images
 
 
 def losses(work_dir: Path) -> dict[int, float]:
@@ -43,8 +44,8 @@ def test_same_seed_gives_the_same_losses_and_an_interrupted_run_goes_on(images, 
     run_tool(*small_run(images, tmp_path, 'train_cfg.max_epochs=1'), cwd=tmp_path)
     first = losses(tmp_path)
     assert first == pytest.approx({step: straight[step] for step in range(1, 5)})
-    printed = run_tool(*small_run(images, tmp_path), '--resume', cwd=tmp_path)
-    assert 'resumed epoch: 1, iter: 4' in printed
+    printed = run_tool(*small_run(images, tmp_path), '--resume', cwd=tmp_path, FORCE_COLOR='1')
+    assert 'resumed epoch: 1, iter: 4' in printed and '8/8' in printed  # the bar of what counts as a terminal
     assert sorted(losses(tmp_path)) == list(range(1, 9))
     ours, theirs = (torch.load(folder / 'epoch_2.pth', weights_only=False) for folder in (tmp_path, trained[0]))
     assert ours['param_schedulers'] == theirs['param_schedulers'] and ours['meta']['iter'] == 8
@@ -59,14 +60,50 @@ def test_resuming_with_another_model_is_refused(images, trained):
     assert 'Traceback' not in printed
 
 
-def test_two_processes_share_gradients_but_no_masks(images, tmp_path):
-    printed = run_tool(
-        *small_run(images, tmp_path), '--launcher', 'pytorch', cwd=tmp_path,
-        launcher=('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2'))
+def test_two_processes_train_one_model(images, tmp_path):
+    start = (ROOT / 'tools' / 'dist_train.sh', DEMO, 2)
+    printed = run_tool(*small_run(images, tmp_path, start=start), cwd=tmp_path, program='bash',
+                       PYTHON=sys.executable, PORT='29641')
     assert '2 processes x 4 images x 1 accumulated = 8' in printed
     assert sorted(losses(tmp_path)) == list(range(1, 5))
     weights = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)['state_dict']
     assert not any(name.startswith('module.') for name in weights)
+
+
+def test_mim_train_works_from_any_folder(images, tmp_path):
+    printed = run_tool(*small_run(images, tmp_path, start=('train', 'mim_plugins', DEMO)), '--gpus', 0,
+                       cwd=tmp_path, program=str(Path(sys.executable).with_name('mim')), PYTHONPATH='')
+    assert 'Training finished successfully' in printed and (tmp_path / 'epoch_2.pth').is_file()
+
+
+def test_evaluation_of_a_finished_run(trained, tmp_path):
+    work_dir, _ = trained
+    for split in ('train', 'val'):
+        for label in '01':
+            write_images(tmp_path / split / label, 6)
+    tool = ROOT / 'tools' / 'evaluate_run.py'
+    run_tool(tool, work_dir, tmp_path, '--add', 'seconds_train=5', cwd=tmp_path)
+    summary = json.loads((work_dir / 'summary.json').read_text())
+    assert (summary['images'], summary['epochs'], summary['seconds_train']) == (16, 2, 5)
+    assert summary['loss_first'] == pytest.approx(losses(work_dir)[1], abs=1e-4)
+    assert summary['loss_last'] == pytest.approx(losses(work_dir)[8], abs=1e-4)
+    for name in ('probe_top1_pretrained', 'probe_top1_random', 'knn_top1_pretrained', 'knn_top1_random'):
+        assert 0 <= summary[name] <= 100
+    assert all((work_dir / f'{name}.png').stat().st_size > 10_000 for name in ('reconstructions', 'curves'))
+    printed = run_tool(tool, tmp_path, tmp_path, cwd=tmp_path, ok=False)
+    assert 'error: expected the one config of a run' in printed and 'Traceback' not in printed
+
+
+def test_unreadable_files_are_named_and_too_many_stop_the_run(tmp_path):
+    folder = write_images(tmp_path / 'images', 15)
+    (folder / 'broken.png').write_bytes((folder / '00.png').read_bytes()[:200])
+    workers = 'train_dataloader.num_workers=1'
+    printed = run_tool(*small_run(folder, tmp_path / 'a', workers), cwd=tmp_path, ok=False)
+    assert re.search(r'error: 1 of 16 files could not be read, more than max_unreadable = 0.01 .*broken.png', printed)
+    printed = run_tool(*small_run(folder, tmp_path / 'b', workers, 'train_dataloader.dataset.max_unreadable=0.1'),
+                       cwd=tmp_path)
+    assert 'WARNING - 1 of 16 files could not be read and were left out:' in printed
+    assert printed.count('skipped: could not read the image') == 1 and (tmp_path / 'b' / 'epoch_2.pth').is_file()
 
 
 @pytest.mark.parametrize('option, sentence', [
@@ -88,7 +125,7 @@ try:
 except SystemExit as end:
     print(end, '| mmpretrain imported:', 'mmpretrain' in sys.modules)
 """
-    printed = run_tool('-c', script, ROOT / 'tools' / 'train.py', DEMO, '--data-root', 'no', cwd=tmp_path)
+    printed = run_tool('-c', script, TRAIN, DEMO, '--data-root', 'no', cwd=tmp_path)
     assert f'error: no data at {tmp_path}/no ' in printed and 'mmpretrain imported: False' in printed
 
 

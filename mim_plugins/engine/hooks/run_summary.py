@@ -1,9 +1,10 @@
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather_object, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from ...datasets import UnlabelledImages
 from ...models import MaskedImageModel
 from ...registry import HOOKS
 from ..launch import effective_batch
@@ -17,7 +18,8 @@ def _millions(module: nn.Module) -> str:
 class RunSummaryHook(Hook):
     """Logs one block at the start of a run: batch arithmetic, learning rate, sizes, parameters.
 
-    Warns when the effective batch is not the one that the recipe's learning rate was made for.
+    Warns when the effective batch is not the one that the recipe's learning rate was made for, and at
+    the end names the files that could not be read.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -30,6 +32,14 @@ class RunSummaryHook(Hook):
                 f'the effective batch is {batch}, but the learning rate of '
                 f'{runner.cfg.optim_wrapper.optimizer.lr:g} was made for {base}: use --auto-scale-lr, another '
                 'batch size or number of GPUs, or optim_wrapper.accumulative_counts')
+
+    def after_train(self, runner: Runner) -> None:
+        dataset = runner.train_dataloader.dataset
+        if isinstance(dataset, UnlabelledImages):
+            found = sorted(set().union(*all_gather_object(dataset.unreadable_files())))
+            if found:
+                runner.logger.warning(
+                    f'{len(found)} of {len(dataset)} files could not be read and were left out: {", ".join(found)}')
 
     def _rows(self, runner: Runner) -> dict[str, str]:
         cfg, loader = runner.cfg, runner.train_dataloader
