@@ -1,11 +1,28 @@
-"""Bad input ends a tool with a sentence instead of a traceback."""
+"""What the tools' command lines share."""
+import argparse
 import os
 import sys
 from collections.abc import Callable
 
+from mmengine.config import DictAction
+
 from ..errors import InputError
 
 _VARIABLE = 'MIM_PLUGINS_TRACEBACK'
+
+
+def config_parser(description: str) -> argparse.ArgumentParser:
+    """Parser with the options of every tool that runs a config."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override parts of the config')
+    # Older launchers pass it; torchrun sets LOCAL_RANK instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser
 
 
 def _sentence(error: Exception) -> str | None:
@@ -22,9 +39,9 @@ def _sentence(error: Exception) -> str | None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a tool's ``main``; end with status 2 and one line on bad input.
+    """Call a tool's ``main``; end with one line and status 1 on bad input.
 
-    With the environment variable MIM_PLUGINS_TRACEBACK=1 the traceback is shown as well.
+    With the environment variable MIM_PLUGINS_TRACEBACK=1 the traceback is shown instead.
     """
     try:
         main()
