@@ -65,7 +65,7 @@ def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
 
 
 def test_norms_biases_and_tokens_are_not_decayed():
-    cfg = read('demo/fastmim_vit-micro_bs128_demo-32.py')
+    cfg = read('demo/fastmim_vit-micro_bs64_demo-32.py')
     model = MODELS.build(cfg.model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     settings = {key: cfg.optim_wrapper[key] for key in ('optimizer', 'paramwise_cfg')}

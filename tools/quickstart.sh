@@ -9,9 +9,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-config=configs/demo/fastmim_vit-micro_bs128_demo-32.py
+config=configs/demo/fastmim_vit-micro_bs64_demo-32.py
 data=data/demo
 work_dir=work_dirs/quickstart
+started=$(date +%s)
 
 bash tools/setup_env.sh --level pretrain
 python=${MIM_PLUGINS_VENV:-$PWD/.venv}/bin/python
@@ -28,5 +29,5 @@ seconds_train=$((SECONDS - start))
 
 printf '\n== Evaluation\n'
 "$python" tools/evaluate_run.py "$work_dir" "$data/classification" \
-    --add seconds_train=$seconds_train "seconds_total=$SECONDS"
+    --seconds-train "$seconds_train" --started "$started"
 printf '\nSee %s: summary.json, reconstructions.png, curves.png\n' "$work_dir"

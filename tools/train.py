@@ -1,6 +1,6 @@
 """Train a config.
 
-    python tools/train.py configs/demo/fastmim_vit-micro_bs128_demo-32.py
+    python tools/train.py configs/demo/fastmim_vit-micro_bs64_demo-32.py
     tools/dist_train.sh configs/fastmim/fastmim_vit-base_8xb256-amp-800e_in1k-128.py 8
 """
 from mim_plugins.engine import cli, launch

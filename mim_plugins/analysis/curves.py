@@ -34,7 +34,7 @@ def curves_figure(lines: list[dict], accuracies: dict[str, float]) -> Figure:
     steps = [line['step'] for line in lines]
     figure, (loss, rate, bars) = plt.subplots(1, 3, figsize=(12, 3.2), layout='constrained')
     loss.plot(steps, [line['loss'] for line in lines])
-    loss.set(title='loss', xlabel='iteration', yscale='log')
+    loss.set(title='loss', xlabel='iteration')
     rate.plot(steps, [line['lr'] for line in lines])
     rate.set(title='learning rate', xlabel='iteration')
     drawn = bars.barh(list(accuracies), [100 * value for value in accuracies.values()])

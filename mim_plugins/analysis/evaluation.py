@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import default_collate
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -104,10 +105,10 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
     load_weights(trained, checkpoint)
 
     pretrained, random = probe_encoders(lambda _: trained, labelled, seeds), probe_encoders(build, labelled, seeds)
-    batch = trained.data_preprocessor(next(iter(labelled_loader(labelled / 'val', trained.input_size))))
-    several = torch.linspace(0, len(batch['inputs']) - 1, 6).long()
-    save(reconstruction_figure(trained, batch['inputs'][several], batch['mask'][several]),
-         work_dir / 'reconstructions.png')
+    shown = labelled_loader(labelled / 'val', trained.input_size).dataset
+    places = np.linspace(0, len(shown) - 1, 6, dtype=int)  # over all classes
+    batch = trained.data_preprocessor(default_collate([shown[int(place)] for place in places]))
+    save(reconstruction_figure(trained, batch['inputs'], batch['mask']), work_dir / 'reconstructions.png')
     result = {
         'images': len(Runner.build_dataloader({**cfg.train_dataloader, 'num_workers': 0,
                                                'persistent_workers': False}).dataset),

@@ -12,6 +12,10 @@ from ..models.targets import HOGTarget
 from ..ops import resize_mask
 
 
+# Brightness of the target where the prediction was not trained.
+_DARK = 0.4
+
+
 def _strokes(bins: int, side: int) -> np.ndarray:
     """One anti-aliased line per orientation along the edge that votes for it, [bins, side, side]."""
     angle = (np.arange(bins) + 0.5) / bins * np.pi
@@ -86,7 +90,7 @@ def reconstruction_figure(model: MaskedImageModel, inputs: Tensor, mask: Tensor)
         'input': denormalize(inputs, model),
         'masked input': denormalize(result['corrupted'], model),
         'target': target,
-        'prediction': np.where(masked, prediction, target * 0.35),
+        'prediction': np.where(masked, prediction, target * _DARK),
     }
     figure, axes = plt.subplots(len(inputs), 4, figsize=(8, 2 * len(inputs)), squeeze=False, layout='compressed')
     for place, (title, pictures) in enumerate(columns.items()):

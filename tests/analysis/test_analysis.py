@@ -100,8 +100,8 @@ class TestPictures:
         shown = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
         target_shown, predicted = shown[2], shown[3]
         half = len(predicted) // 2
-        np.testing.assert_allclose(predicted[half:], .35 * target_shown[half:])
-        assert not np.allclose(predicted[:half], .35 * target_shown[:half])
+        np.testing.assert_allclose(predicted[half:], 0.4 * target_shown[half:])
+        assert not np.allclose(predicted[:half], 0.4 * target_shown[:half])
         save(figure, tmp_path / 'picture.png')
         assert (tmp_path / 'picture.png').stat().st_size > 1000
 

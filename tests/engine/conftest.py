@@ -9,7 +9,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ROOT / 'tools' / 'train.py'
-DEMO = ROOT / 'configs' / 'demo' / 'fastmim_vit-micro_bs128_demo-32.py'
+DEMO = ROOT / 'configs' / 'demo' / 'fastmim_vit-micro_bs64_demo-32.py'
 
 
 def write_images(folder: Path, number: int) -> Path:

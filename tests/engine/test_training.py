@@ -2,6 +2,7 @@
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,10 @@ def trained(images, tmp_path_factory) -> tuple[Path, str]:
 
 def test_run_summary(trained):
     printed = trained[1]
-    for line in ('1 processes x 4 images x 1 accumulated = 4 (recipe: 128)', 'images         16, 2 epochs of 4 iter',
+    for line in ('1 processes x 4 images x 1 accumulated = 4 (recipe: 64)', 'images         16, 2 epochs of 4 iter',
                  'input size     32 x 32 px', 'unit 8 px'):
         assert line in printed
-    assert re.search('WARNING - the effective batch is 4, but the learning rate of .* was made for 128', printed)
+    assert re.search('WARNING - the effective batch is 4, but the learning rate of .* was made for 64', printed)
 
 
 def test_training_writes_losses_and_checkpoints(trained):
@@ -82,9 +83,10 @@ def test_evaluation_of_a_finished_run(trained, tmp_path):
         for label in '01':
             write_images(tmp_path / split / label, 6)
     tool = ROOT / 'tools' / 'evaluate_run.py'
-    run_tool(tool, work_dir, tmp_path, '--add', 'seconds_train=5', cwd=tmp_path)
+    run_tool(tool, work_dir, tmp_path, '--seconds-train', 5, '--started', time.time() - 100, cwd=tmp_path)
     summary = json.loads((work_dir / 'summary.json').read_text())
     assert (summary['images'], summary['epochs'], summary['seconds_train']) == (16, 2, 5)
+    assert 100 <= summary['seconds_total'] < 1000
     assert summary['loss_first'] == pytest.approx(losses(work_dir)[1], abs=1e-4)
     assert summary['loss_last'] == pytest.approx(losses(work_dir)[8], abs=1e-4)
     for name in ('probe_top1_pretrained', 'probe_top1_random', 'knn_top1_pretrained', 'knn_top1_random'):
