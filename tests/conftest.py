@@ -19,7 +19,7 @@ SMALL_FASTMIM = dict(
     backbone=dict(
         type='mim_plugins.SinCosVisionTransformer', patch_size=8, out_type='raw',
         arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)),
-    neck=dict(type='mim_plugins.TransformerDecoder', in_channels=16, stride=8, extra_tokens=1, embed_dims=16,
+    neck=dict(type='mim_plugins.TransformerDecoder', in_channels=16, stride=8, num_extra_tokens=1, embed_dims=16,
               depth=1, num_heads=2),
     head=dict(type='mim_plugins.ReconstructionHead'))
 

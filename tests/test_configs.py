@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.fileio import load
 from mmengine.optim import build_optim_wrapper
 
 from mim_plugins.registry import DATASETS, MODELS
@@ -38,6 +39,17 @@ def test_recipe_has_a_card_and_fitting_arithmetic(name):
     cfg = read(name)
     assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_epochs
     assert cfg.param_scheduler[-1].begin == cfg.param_scheduler[0].end
+
+
+def test_the_metafile_names_every_recipe_as_it_is():
+    models = load(CONFIGS / 'fastmim' / 'metafile.yml')['Models']
+    for model in models:
+        cfg = Config.fromfile(CONFIGS.parent / model['Config'])
+        assert Path(model['Config']).stem == model['Name']
+        assert model['Metadata']['Epochs'] == cfg.train_cfg.max_epochs
+        assert model['Metadata']['Batch Size'] == cfg.auto_scale_lr.base_batch_size
+    assert {model['Config'].removeprefix('configs/') for model in models} == {
+        name for name in LEAVES if name.startswith('fastmim/')}
 
 
 def test_file_names_are_unique():

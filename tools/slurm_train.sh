@@ -10,7 +10,8 @@ if [ $# -lt 3 ]; then
 fi
 partition=$1 job=$2 config=$3
 shift 3
-gpus=${GPUS:-8} per_node=${GPUS_PER_NODE:-8}
+gpus=${GPUS:-8}
+per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 # Unquoted on purpose: SRUN_ARGS holds several words.
 # shellcheck disable=SC2086
 exec srun --partition="$partition" --job-name="$job" --gres=gpu:"$per_node" --ntasks="$gpus" \

@@ -6,7 +6,7 @@ default_hooks = dict(
     checkpoint=dict(interval=10, max_keep_ckpts=3))
 custom_hooks = [
     dict(type='mim_plugins.RunSummaryHook'),
-    dict(type='mim_plugins.StrictResumeHook'),
+    dict(type='mim_plugins.StrictLoadHook'),
     dict(type='mim_plugins.ProgressBarHook'),
 ]
-randomness = dict(seed=0, diff_rank_seed=True)
+randomness = dict(seed=0)

@@ -9,7 +9,9 @@ from ..errors import InputError
 
 
 def read_scalars(work_dir: Path) -> list[dict]:
-    """Logged training lines of the latest run below ``work_dir``, in order of their steps.
+    """Logged training lines below ``work_dir``, in order of their steps.
+
+    A run that was resumed or begun again replaces what was logged from its first step on.
 
     Raises:
         InputError: There is no log.
@@ -17,8 +19,12 @@ def read_scalars(work_dir: Path) -> list[dict]:
     logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not logs:
         raise InputError(f'no training log below {work_dir}: expected */vis_data/scalars.json')
-    lines = [json.loads(line) for line in logs[-1].read_text().splitlines()]
-    return [line for line in lines if 'loss' in line]
+    course: list[dict] = []
+    for log in logs:
+        lines = [line for line in map(json.loads, log.read_text().splitlines()) if 'loss' in line]
+        if lines:
+            course = [line for line in course if line['step'] < lines[0]['step']] + lines
+    return course
 
 
 def curves_figure(lines: list[dict], accuracies: dict[str, float]) -> Figure:

@@ -1,11 +1,12 @@
 """A finished pre-training run on one page: what its frozen features are worth, pictures, curves."""
-from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
+from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -16,7 +17,7 @@ from ..registry import MODELS
 from .curves import curves_figure, read_scalars
 from .features import extract_features
 from .pictures import reconstruction_figure, save
-from .probe import linear_probe, nearest_neighbours
+from .probe import Split, linear_probe, nearest_neighbours
 
 
 def run_config(work_dir: Path) -> Config:
@@ -50,25 +51,11 @@ def labelled_loader(root: Path, size: tuple[int, int]) -> torch.utils.data.DataL
         dataset=dict(type='CustomDataset', data_root=str(root), pipeline=pipeline)))
 
 
-def probe_encoders(make: Callable[[int], MaskedImageModel], labelled: Path, seeds: int = 3) -> dict[str, float]:
-    """Linear probe and nearest neighbours on frozen features.
-
-    Args:
-        make: Gives the model for a seed: the same trained one, or a freshly initialised one.
-        labelled: Folder with ``train`` and ``val``, one folder per class in each.
-        seeds: Over how many seeds (of the probe, and of ``make``) to average.
-
-    Returns:
-        ``probe`` and ``knn`` top-1 in per cent.
-    """
-    probe, knn = [], []
-    for seed in range(seeds):
-        model = make(seed)
-        train, val = (extract_features(model, labelled_loader(labelled / split, model.input_size))
-                      for split in ('train', 'val'))
-        probe.append(linear_probe(train, val, seed))
-        knn.append(nearest_neighbours(train, val))
-    return dict(probe=100 * float(np.mean(probe)), knn=100 * float(np.mean(knn)))
+def labelled_features(model: MaskedImageModel, labelled: Path) -> tuple[Split, Split]:
+    """Features and labels of the folders ``train`` and ``val`` below ``labelled``."""
+    train, val = (extract_features(model, labelled_loader(labelled / split, model.input_size))
+                  for split in ('train', 'val'))
+    return train, val
 
 
 def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, float]:
@@ -96,7 +83,7 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
         torch.manual_seed(seed)
         model = MODELS.build(cfg.model)
         model.init_weights()
-        return model
+        return model.to(get_device())
 
     trained = build(0)
     checkpoint = find_latest_checkpoint(str(work_dir))
@@ -104,23 +91,27 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
         raise InputError(f'no checkpoint in {work_dir}: has the run ended its first epoch?')
     load_weights(trained, checkpoint)
 
-    pretrained, random = probe_encoders(lambda _: trained, labelled, seeds), probe_encoders(build, labelled, seeds)
+    encoders = {
+        'pretrained': [labelled_features(trained, labelled)] * seeds,
+        'random': [labelled_features(build(seed), labelled) for seed in range(seeds)],
+    }
+    accuracies: dict[str, float] = {}
+    for name, features in encoders.items():
+        accuracies[f'probe_top1_{name}'] = mean(linear_probe(*splits, seed) for seed, splits in enumerate(features))
+    for name, features in encoders.items():
+        accuracies[f'knn_top1_{name}'] = mean(nearest_neighbours(*splits) for splits in features)
+    save(curves_figure(scalars, {name.replace('_top1_', ' '): value for name, value in accuracies.items()}),
+         work_dir / 'curves.png')
     shown = labelled_loader(labelled / 'val', trained.input_size).dataset
     places = np.linspace(0, len(shown) - 1, 6, dtype=int)  # over all classes
     batch = trained.data_preprocessor(default_collate([shown[int(place)] for place in places]))
     save(reconstruction_figure(trained, batch['inputs'], batch['mask']), work_dir / 'reconstructions.png')
-    result = {
-        'images': len(Runner.build_dataloader({**cfg.train_dataloader, 'num_workers': 0,
-                                               'persistent_workers': False}).dataset),
+    images = Runner.build_dataloader(
+        {**cfg.train_dataloader, 'num_workers': 0, 'persistent_workers': False}).dataset
+    return {
+        'images': len(images),
         'epochs': scalars[-1]['epoch'],
         'loss_first': scalars[0]['loss'],
         'loss_last': scalars[-1]['loss'],
-        'probe_top1_pretrained': pretrained['probe'],
-        'probe_top1_random': random['probe'],
-        'knn_top1_pretrained': pretrained['knn'],
-        'knn_top1_random': random['knn'],
+        **{name: 100 * value for name, value in accuracies.items()},
     }
-    save(curves_figure(scalars, {name.replace('_top1_', ' '): value / 100
-                                 for name, value in result.items() if '_top1_' in name}),
-         work_dir / 'curves.png')
-    return result

@@ -6,19 +6,19 @@ import torch
 from torch import Tensor, nn
 
 
-def pool(features: Tensor | tuple[Tensor, ...], extra_tokens: int = 0) -> Tensor:
+def pool(features: Tensor | tuple[Tensor, ...], num_extra_tokens: int = 0) -> Tensor:
     """Average over the image.
 
     Args:
         features: An encoder's output or stages, of which the last is read: a map [B, C, h, w] or tokens
-            [B, extra_tokens + N, C].
-        extra_tokens: Leading tokens that are left out (cls: 1).
+            [B, num_extra_tokens + N, C].
+        num_extra_tokens: Leading tokens that are left out (cls: 1).
 
     Returns:
         [B, C].
     """
     last = features if isinstance(features, Tensor) else features[-1]
-    return last.mean(dim=(2, 3)) if last.ndim == 4 else last[:, extra_tokens:].mean(dim=1)
+    return last.mean(dim=(2, 3)) if last.ndim == 4 else last[:, num_extra_tokens:].mean(dim=1)
 
 
 @torch.no_grad()
@@ -37,7 +37,7 @@ def extract_features(model: nn.Module, loader: Iterable[dict]) -> tuple[np.ndarr
     features, labels = [], []
     for data in loader:
         batch = model.data_preprocessor(data, False)
-        pooled = pool(model(batch['inputs'], mode='tensor'), model.neck.extra_tokens)
+        pooled = pool(model(batch['inputs'], mode='tensor'), model.neck.num_extra_tokens)
         features.append(pooled.float().cpu())
         labels += [int(sample.gt_label) for sample in batch['data_samples']]
     model.train(training)

@@ -11,7 +11,6 @@ from ..models import MaskedImageModel
 from ..models.targets import HOGTarget
 from ..ops import resize_mask
 
-
 # Brightness of the target where the prediction was not trained.
 _DARK = 0.4
 

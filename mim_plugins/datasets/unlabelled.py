@@ -109,9 +109,7 @@ class UnlabelledImages(BaseDataset):
             except ImageDecodeError as error:
                 self._note_unreadable(index, error)
                 continue
-            record = self._record.numpy()
-            if record[index] == UNTRIED:
-                record[index] = READ
+            self._record[index] = READ  # also a file that failed before: storage may hiccup
             return data
         raise UnreadableImagesError(f'none of the {len(self)} files could be read')
 
@@ -146,7 +144,9 @@ class UnlabelledImages(BaseDataset):
         # In distributed training this process sees its share of the files in an epoch.
         share = -(-len(self) // self._world_size)
         seen = max(int(np.count_nonzero(record)), share)
-        if bad > self.max_unreadable * seen:
+        # One file alone stops a run only if it is too much for the whole data set.
+        allowed = max(self.max_unreadable * seen, min(1, self.max_unreadable * len(self)))
+        if bad > allowed:
             raise UnreadableImagesError(
                 f'{bad} of {seen} files could not be read, more than max_unreadable = '
                 f'{self.max_unreadable:g} allows: {name_some(self.unreadable_files())}')

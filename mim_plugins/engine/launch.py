@@ -2,6 +2,8 @@
 
 Only mmengine is imported here, so that a wrong path is told before mmpretrain's slow import.
 """
+import inspect
+import logging
 import os
 from argparse import Namespace
 from collections.abc import Iterator
@@ -10,30 +12,40 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 from ..errors import InputError
 
 _WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# What a runner reads although a config need not have it.
-_OPTIONAL_KEYS = {
-    *_LOADERS, 'activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_hooks', 'custom_imports',
-    'experiment_name', 'find_unused_parameters', 'load_from', 'model_wrapper_cfg', 'param_scheduler',
-    'randomness', 'resume', 'sync_bn', 'test_cfg', 'test_evaluator', 'val_cfg', 'val_evaluator', 'work_dir'}
+# What mmengine reads of a config beyond the arguments of its runner.
+_FURTHER_KEYS = {
+    'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval', 'env_cfg',
+    'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn'}
 
 
-def load_config(path: str, options: dict | None = None) -> Config:
+def load_config(path: str, options: dict | None = None, data_root: str | None = None) -> Config:
     """Read a config and merge ``options`` (dotted key -> value) into it.
 
+    Args:
+        path: Config file.
+        options: What to override; only keys that a runner reads, since a config's own helper variables
+            have done their work when it is read.
+        data_root: Train on the images below this folder instead of the config's; options come later.
+
     Raises:
-        InputError: No such file, or an option whose first key no config has.
+        InputError: No such file, or an option that nothing reads.
     """
     if not Path(path).is_file():
         raise InputError(f'no config file at {path}')
     cfg = Config.fromfile(path)
+    read = {*inspect.signature(Runner.__init__).parameters, *_FURTHER_KEYS}
     for key in options or {}:
-        if key.split('.')[0] not in {*cfg, *_OPTIONAL_KEYS}:
-            raise InputError(f'unknown option {key}: the config has {", ".join(sorted(cfg))}')
+        if key.split('.')[0] not in read:
+            raise InputError(f'unknown option {key}: nothing reads it; the config has '
+                             f'{", ".join(sorted(read & set(cfg)))}')
+    if data_root:
+        set_data_root(cfg, data_root)
     cfg.merge_from_dict(options or {})
     return cfg
 
@@ -57,9 +69,9 @@ def check_data_paths(cfg: Config, loaders: tuple[str, ...]) -> None:
     """
     for loader, dataset in _datasets(cfg, loaders):
         root = dataset.get('data_root')
-        if root and '://' not in root and not Path(root).exists():
-            raise InputError(f'no data at {Path(root).absolute()} (data_root of {loader}): make it, or name '
-                             'another folder')
+        if root and '://' not in root and not Path(root).expanduser().exists():
+            raise InputError(f'no data at {Path(root).expanduser().absolute()} (data_root of {loader}): make it, or '
+                             'name another folder')
 
 
 def set_data_root(cfg: Config, root: str) -> None:
@@ -71,7 +83,7 @@ def set_data_root(cfg: Config, root: str) -> None:
     found = [dataset for _, dataset in _datasets(cfg, _LOADERS[:1]) if 'data_root' in dataset]
     if len(found) != 1:
         raise InputError(f'--data-root needs a config with one training data_root, but this has {len(found)}')
-    found[0].update(data_root=root, ann_file='')
+    found[0].update({key: '' for key in ('ann_file', 'data_prefix') if key in found[0]}, data_root=root)
 
 
 def world_size(launcher: str) -> int:
@@ -107,7 +119,7 @@ def scale_lr(cfg: Config, processes: int) -> None:
         raise InputError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
     batch = effective_batch(cfg, processes)
     cfg.optim_wrapper.optimizer.lr *= batch / base
-    cfg.auto_scale_lr.update(enable=False, base_batch_size=batch)
+    cfg.auto_scale_lr.update(enable=False, scaled_to=batch)
 
 
 def _set_precision(cfg: Config, amp: str | None) -> None:
@@ -127,9 +139,7 @@ def _set_precision(cfg: Config, amp: str | None) -> None:
 
 def _prepare(args: Namespace, loaders: tuple[str, ...]) -> Config:
     """What training and testing share."""
-    cfg = load_config(args.config, args.cfg_options)
-    if getattr(args, 'data_root', None):
-        set_data_root(cfg, args.data_root)
+    cfg = load_config(args.config, args.cfg_options, getattr(args, 'data_root', None))
     check_data_paths(cfg, loaders)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     cfg.launcher = args.launcher
@@ -166,7 +176,9 @@ def prepare_training(args: Namespace) -> Config:
     cfg = _prepare(args, _LOADERS[:2])
     if not cfg.get('train_dataloader') or not cfg.get('optim_wrapper'):
         raise InputError(f'{args.config} is not a training config: it has no train_dataloader or optim_wrapper')
-    if args.resume:
+    if args.resume == 'auto' and not (Path(cfg.work_dir) / 'last_checkpoint').is_file():
+        print_log(f'nothing to resume in {cfg.work_dir}: starting from epoch 0', level=logging.WARNING)
+    elif args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     _check_checkpoint(cfg.get('load_from'))
@@ -190,6 +202,8 @@ def prepare_testing(args: Namespace) -> Config:
                          'tools/evaluate_run.py')
     _check_checkpoint(args.checkpoint)
     cfg.load_from = args.checkpoint
+    # A test of weights that arrived in part would report the accuracy of random ones.
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mim_plugins.StrictLoadHook', coverage=1.)]
     world_size(args.launcher)
     _start_cpu_processes(cfg)
     return cfg

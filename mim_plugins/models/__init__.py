@@ -5,9 +5,9 @@ from .fills import ImageTokenFill
 from .heads import ReconstructionHead
 from .necks import TransformerDecoder
 from .preprocessors import MaskingDataPreprocessor, RandomMasks
-from .targets import HOGTarget, PixelTarget
+from .targets import HOGTarget, MapTarget, PixelTarget
 
 __all__ = [
-    'FastMIM', 'HOGTarget', 'ImageTokenFill', 'MaskedImageModel', 'MaskingDataPreprocessor', 'PixelTarget',
+    'FastMIM', 'HOGTarget', 'ImageTokenFill', 'MapTarget', 'MaskedImageModel', 'MaskingDataPreprocessor', 'PixelTarget',
     'RandomMasks', 'ReconstructionHead', 'SinCosVisionTransformer', 'TransformerDecoder'
 ]

@@ -47,7 +47,7 @@ class TestFeatures:
 
     def test_pool_leaves_extra_tokens_out(self):
         tokens = torch.tensor([[[9.], [1.], [3.]]])
-        assert pool((None, tokens), extra_tokens=1).tolist() == [[2.]]
+        assert pool((None, tokens), num_extra_tokens=1).tolist() == [[2.]]
         assert pool(torch.tensor([[[[1., 3.], [5., 7.]]]])).tolist() == [[4.]]
 
     def test_features_are_the_models_and_in_order(self, small_model):
@@ -108,16 +108,16 @@ class TestPictures:
 
 class TestCurves:
 
-    def test_reads_the_latest_run_and_draws_it(self, tmp_path):
-        for run, losses in (('20250101_000000', [9.]), ('20250102_000000', [3., 2.])):
-            folder = tmp_path / run / 'vis_data'
+    def test_reads_resumed_and_repeated_runs_and_draws_them(self, tmp_path):
+        for run, losses in (('1', {1: 9., 2: 8.}), ('2', {1: 3., 2: 2.5, 3: 2.4}), ('3', {3: 2.})):
+            folder = tmp_path / f'2025010{run}_000000' / 'vis_data'
             folder.mkdir(parents=True)
-            lines = [dict(loss=loss, lr=.1, step=step) for step, loss in enumerate(losses)] + [dict(accuracy=1.)]
+            lines = [dict(loss=loss, lr=.1, step=step) for step, loss in losses.items()] + [dict(accuracy=1.)]
             (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, lines)))
         lines = read_scalars(tmp_path)
-        assert [line['loss'] for line in lines] == [3., 2.]
+        assert [line['loss'] for line in lines] == [3., 2.5, 2.]
         figure = curves_figure(lines, {'probe': .5, 'random': .25})
-        assert figure.axes[0].lines[0].get_ydata().tolist() == [3., 2.]
+        assert figure.axes[0].lines[0].get_ydata().tolist() == [3., 2.5, 2.]
         assert [bar.get_width() for bar in figure.axes[2].patches] == [50., 25.]
         save(figure, tmp_path / 'curves.png')
 

@@ -24,6 +24,18 @@ def test_own_folder_needs_one_option(tmp_path):
     assert cfg.train_dataloader.collate_fn.type == 'default_collate'
 
 
+def test_a_list_file_goes_with_the_folder(tmp_path):
+    options = {'train_dataloader.dataset.ann_file': 'list.txt'}
+    dataset = launch.prepare_training(arguments(tmp_path, cfg_options=options)).train_dataloader.dataset
+    assert (dataset.data_root, dataset.ann_file) == (str(tmp_path), 'list.txt')
+
+
+def test_home_is_understood(monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'pictures').mkdir()
+    assert launch.prepare_training(arguments('~/pictures')).train_dataloader.dataset.data_root == '~/pictures'
+
+
 def test_effective_batch_counts_processes_and_accumulation(tmp_path):
     cfg = launch.prepare_training(arguments(tmp_path, cfg_options={'optim_wrapper.accumulative_counts': 4}))
     assert launch.effective_batch(cfg, processes=2) == 2 * 256 * 4
@@ -33,11 +45,16 @@ def test_auto_scale_lr_is_linear_in_the_effective_batch(tmp_path):
     options = {'train_dataloader.batch_size': 128, 'optim_wrapper.accumulative_counts': 4}
     cfg = launch.prepare_training(arguments(tmp_path, cfg_options=options, auto_scale_lr=True))
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(1.5e-4 * 512 / 256)
-    assert cfg.auto_scale_lr == dict(base_batch_size=512, enable=False)
+    assert cfg.auto_scale_lr == dict(base_batch_size=2048, enable=False, scaled_to=512)
 
 
 def test_resume_forms(tmp_path):
-    assert launch.prepare_training(arguments(tmp_path, resume='auto')).load_from is None
+    work_dir = str(tmp_path)
+    fresh = launch.prepare_training(arguments(tmp_path, resume='auto', work_dir=work_dir))
+    assert not fresh.resume  # nothing there yet
+    (tmp_path / 'last_checkpoint').touch()
+    cfg = launch.prepare_training(arguments(tmp_path, resume='auto', work_dir=work_dir))
+    assert cfg.resume and cfg.load_from is None
     (tmp_path / 'a.pth').touch()
     cfg = launch.prepare_training(arguments(tmp_path, resume=str(tmp_path / 'a.pth')))
     assert cfg.resume and cfg.load_from == str(tmp_path / 'a.pth')
@@ -73,6 +90,7 @@ def test_data_roots_of_wrapped_datasets_are_checked(tmp_path):
     (dict(config='no.py'), 'no config file at no.py'),
     (dict(data_root='no/pictures'), r'no data at .*no/pictures \(data_root of train_dataloader\)'),
     (dict(cfg_options={'modell.input_size': 64}), 'unknown option modell.input_size'),
+    (dict(cfg_options={'epochs': 5}), 'unknown option epochs: nothing reads it'),
     (dict(resume='no.pth'), 'no checkpoint at no.pth'),
     (dict(launcher='pytorch'), 'needs the environment variable WORLD_SIZE'),
 ])
@@ -80,6 +98,15 @@ def test_bad_input_is_told_in_a_sentence(tmp_path, monkeypatch, changes, message
     monkeypatch.delenv('WORLD_SIZE', raising=False)
     with pytest.raises(InputError, match=message):
         launch.prepare_training(arguments(tmp_path, **changes))
+
+
+def test_testing_asks_for_all_weights(tmp_path):
+    (tmp_path / 'config.py').write_text("default_scope = 'mmpretrain'\ntest_dataloader = dict(dataset=dict())\n")
+    (tmp_path / 'a.pth').touch()
+    cfg = launch.prepare_testing(Namespace(config=str(tmp_path / 'config.py'), cfg_options=None, work_dir=None,
+                                           launcher='none', checkpoint=str(tmp_path / 'a.pth')))
+    assert cfg.custom_hooks == [dict(type='mim_plugins.StrictLoadHook', coverage=1.)]
+    assert cfg.load_from == str(tmp_path / 'a.pth')
 
 
 def test_testing_a_pretraining_config_points_to_the_evaluation():

@@ -12,7 +12,7 @@ SWIN = dict(type='SwinTransformer', out_indices=(3, ), drop_path_rate=0.,
 def swin_config(config: dict, size, unit: int = 32) -> dict:
     config.update(input_size=size, backbone=dict(SWIN), target_generator=dict(type='mim_plugins.HOGTarget'))
     config['data_preprocessor']['mask'] = dict(unit=unit, ratio=.5)
-    config['neck'].update(in_channels=64, stride=32, extra_tokens=0)
+    config['neck'].update(in_channels=64, stride=32, num_extra_tokens=0)
     return config
 
 
@@ -52,7 +52,7 @@ def test_vit_trains_every_parameter(small_config, size, unit, target):
 
 
 @pytest.mark.parametrize('size, unit, window', [((64, 64), 32, 2), ((64, 128), 32, 2), ((64, 64), 16, 2),
-                                                ((128, 128), 64, 4)])
+                                                ((128, 128), 64, 4), ((96, 128), 32, 3)])
 def test_swin_gets_its_window_from_the_size(small_config, size, unit, window):
     model = build(swin_config(small_config, size, unit))
     assert model.backbone.stages[-1].blocks[0].attn.window_size == window
@@ -105,9 +105,15 @@ def test_bf16_trains(small_model):
     assert loss.dtype == torch.float32 and small_model.fill.mask_token.grad.any()
 
 
-def test_same_size_again_changes_nothing(small_model):
+def test_another_size_leaves_the_parameters_and_comes_back(small_model):
     images, mask = fixed(small_model)
     before = small_model(images, mask=mask, mode='loss')['loss']
+    shapes = {name: p.shape for name, p in small_model.named_parameters()}
+    small_model.set_input_size((16, 40))
+    assert step(small_model, 16, 40).isfinite()
+    assert {name: p.shape for name, p in small_model.named_parameters()} == shapes
+    with pytest.raises(InputError, match='built for images of 16x40, but 32x32 came'):
+        small_model(images, mask=mask, mode='loss')
     small_model.set_input_size((32, 32))
     assert torch.equal(small_model(images, mask=mask, mode='loss')['loss'], before)
 
@@ -119,6 +125,9 @@ def test_same_size_again_changes_nothing(small_model):
     (lambda c: c['data_preprocessor']['mask'].update(unit=2), 'mask units of 2 px cannot be laid on target cells'),
     (lambda c: c.update(target_generator=dict(type='mim_plugins.PixelTarget', norm_patch=12)),
      '32x32 cannot be divided into normalised patches of 12 px'),
+    (lambda c: c['target_generator'].update(layout='tokens', stride=8), "layout must be 'map' here"),
+    (lambda c: c['target_generator'].update(cell=0), 'a target cell must be at least 1 px'),
+    (lambda c: c['neck'].pop('stride'), "the neck's config must state its stride"),
     (lambda c: c['data_preprocessor'].update(type='SelfSupDataPreprocessor') or c['data_preprocessor'].pop('mask'),
      'needs a masking data preprocessor'),
 ])

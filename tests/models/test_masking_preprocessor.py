@@ -71,6 +71,14 @@ def test_several_batches_of_one_iteration_differ_and_repeat(iteration):
     assert all(map(torch.equal, draw_two(), (one, two)))
 
 
+def test_validation_in_between_changes_nothing(iteration):
+    iteration(9)
+    undisturbed = make()(batch(), True)['mask']
+    preprocessor = make()
+    preprocessor(batch(), False)
+    assert torch.equal(preprocessor(batch(), True)['mask'], undisturbed)
+
+
 def test_resumed_preprocessor_draws_what_the_first_would_have(iteration):
     def draw(preprocessor, numbers):
         masks = []

@@ -77,7 +77,7 @@ class TestTransformerDecoder:
         torch.testing.assert_close(decoder((None, tokens_to_map(tokens, (2, 3))), (32, 48)), from_tokens)
 
     def test_extra_tokens_are_seen_but_not_predicted(self):
-        decoder = self.make(extra_tokens=1)
+        decoder = self.make(num_extra_tokens=1)
         tokens = torch.randn(1, 5, 8)
         changed = tokens.clone()
         changed[:, 0] += 1

@@ -7,7 +7,7 @@ from mim_plugins.ops.positions import sin_cos_position_embedding
 
 def test_square_equals_mmpretrain():
     assert torch.equal(
-        sin_cos_position_embedding((5, 5), 16, extra_tokens=1),
+        sin_cos_position_embedding((5, 5), 16, num_extra_tokens=1),
         build_2d_sincos_position_embedding(5, 16, cls_token=True))
 
 

@@ -4,5 +4,9 @@ _base_ = 'fastmim_vit-base.py'
 model = dict(
     data_preprocessor=dict(mask=dict(unit=32)),
     backbone=dict(
-        _delete_=True, type='SwinTransformer', arch='base', out_indices=(3, ), drop_path_rate=0.0),
-    neck=dict(in_channels=1024, stride=32, extra_tokens=0, depth=4))
+        _delete_=True, type='SwinTransformer', arch='base', out_indices=(3, ), drop_path_rate=0.0,
+        init_cfg=[
+            dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.),
+            dict(type='Constant', layer='LayerNorm', val=1., bias=0.),
+        ]),
+    neck=dict(in_channels=1024, stride=32, num_extra_tokens=0, depth=4))

@@ -13,5 +13,5 @@ model = dict(
     backbone=dict(type='mim_plugins.SinCosVisionTransformer', arch='base', patch_size=16, out_type='raw'),
     neck=dict(
         type='mim_plugins.TransformerDecoder',
-        in_channels=768, stride=16, extra_tokens=1, embed_dims=256, depth=1),
+        in_channels=768, stride=16, num_extra_tokens=1, embed_dims=256, depth=1),
     head=dict(type='mim_plugins.ReconstructionHead'))

@@ -1,5 +1,5 @@
 from .progress_bar import ProgressBarHook
 from .run_summary import RunSummaryHook
-from .strict_resume import StrictResumeHook
+from .strict_load import StrictLoadHook
 
-__all__ = ['ProgressBarHook', 'RunSummaryHook', 'StrictResumeHook']
+__all__ = ['ProgressBarHook', 'RunSummaryHook', 'StrictLoadHook']

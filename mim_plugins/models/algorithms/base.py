@@ -33,7 +33,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                  init_cfg: dict | None = None) -> None:
         target_generator = MODELS.build(target_generator)
         size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
-        out_channels = self._values_per_token(neck['stride'], target_generator)
+        out_channels = self._values_per_token(neck.get('stride'), target_generator)
         super().__init__(
             backbone=with_input_size(backbone, size, neck['stride']),
             neck={'out_channels': out_channels, **neck},
@@ -48,14 +48,21 @@ class MaskedImageModel(BaseSelfSupervisor):
         self.set_input_size(size)
 
     @staticmethod
-    def _values_per_token(stride: int, target: torch.nn.Module) -> int:
+    def _values_per_token(stride: int | None, target: torch.nn.Module) -> int:
+        if stride is None:
+            raise InputError("the neck's config must state its stride, the pixels per token of the encoder's output")
+        if target.layout != 'map':
+            raise InputError(f"the target's layout must be 'map' here, but is {target.layout!r}")
         if stride % target.map_stride:
             raise InputError(f'tokens of {stride} px cannot predict whole target cells of '
                              f'{target.map_stride} px')
         return target.channels * (stride // target.map_stride)**2
 
     def set_input_size(self, size: tuple[int, int]) -> None:
-        """Tell every part the images' size.
+        """Take images of another size from now on.
+
+        The parts read the size from the images; what the encoder was built with stays: a ViT's position
+        table is interpolated in its forward, a Swin's window is kept.
 
         Args:
             size: (H, W) in pixels.

@@ -10,8 +10,9 @@ class SinCosVisionTransformer(VisionTransformer):
     """mmpretrain's ViT with MAE's initialisation and a fixed sine-cosine position embedding.
 
     The forward and the names of the weights are mmpretrain's: a checkpoint loads into its
-    ``VisionTransformer`` for fine-tuning. All arguments are mmpretrain's as well. Linear layers and the
-    patch projection start Xavier-uniform, biases 0, the cls token normal with standard deviation .02
+    ``VisionTransformer`` for fine-tuning. All arguments are mmpretrain's as well. The weights of linear
+    layers and of the patch projection start Xavier-uniform, linear biases at 0, the cls token normal with
+    standard deviation .02
     (MAE, arXiv 2111.06377, appendix A; FastMIM, arXiv 2212.06593, section 4.1).
     """
 

@@ -1,6 +1,5 @@
 """The one input size reaches the encoder's config."""
 import inspect
-from math import gcd
 
 from mmpretrain.registry import MODELS
 
@@ -26,8 +25,8 @@ def with_input_size(backbone: dict, size: tuple[int, int], stride: int) -> dict:
     Args:
         backbone: Config of an encoder. ``img_size`` and ``window_size`` are set if its class takes them.
         size: Images' (H, W) in pixels.
-        stride: Pixels per cell of the encoder's last map. The window becomes the largest square that
-            tiles that map: 4 at 128 px, 7 at 224 px for a Swin.
+        stride: Pixels per cell of the encoder's last map. The window becomes as large as that map's shorter
+            side: 4 at 128 px, 7 at 224 px for a Swin. mmpretrain pads maps that it does not tile.
 
     Returns:
         A new config.
@@ -38,7 +37,7 @@ def with_input_size(backbone: dict, size: tuple[int, int], stride: int) -> dict:
     cls = MODELS.get(backbone['type'])
     accepted = _options(cls) if cls else set()
     last_map = size[0] // stride, size[1] // stride
-    derived = {'img_size': size, 'window_size': gcd(*last_map)}
+    derived = {'img_size': size, 'window_size': min(last_map)}
     sized = {**{key: value for key, value in derived.items() if key in accepted}, **backbone}
     window = sized.get('window_size')
     if isinstance(window, int) and window > min(last_map):

@@ -21,7 +21,7 @@ class TransformerDecoder(BaseModule):
         in_channels: Width of the encoder's last features.
         out_channels: Values predicted per token; the algorithm derives them from the target.
         stride: Pixels per token of the encoder's last features.
-        extra_tokens: Leading tokens of the encoder that have no place in the image (cls: 1); features
+        num_extra_tokens: Leading tokens of the encoder that have no place in the image (cls: 1); features
             that come as a map have none.
         embed_dims: Width of the blocks.
         depth: Number of blocks.
@@ -32,7 +32,7 @@ class TransformerDecoder(BaseModule):
         InputError: The heads do not divide the width.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, extra_tokens: int = 0,
+    def __init__(self, in_channels: int, out_channels: int, stride: int, num_extra_tokens: int = 0,
                  embed_dims: int = 256, depth: int = 1, num_heads: int | None = None,
                  mlp_ratio: float = 4) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class TransformerDecoder(BaseModule):
             raise InputError(f'a decoder of width {embed_dims} cannot be divided among {num_heads} heads')
         self.in_channels = in_channels
         self.stride = stride
-        self.extra_tokens = extra_tokens
+        self.num_extra_tokens = num_extra_tokens
         self.embed = nn.Linear(in_channels, embed_dims)
         self.blocks = nn.Sequential(*(
             TransformerEncoderLayer(embed_dims, num_heads, int(embed_dims * mlp_ratio),
@@ -61,7 +61,7 @@ class TransformerDecoder(BaseModule):
 
         Args:
             features: The encoder's output, or its stages of which the last is read: tokens
-                [B, extra_tokens + N, in_channels] or a map [B, in_channels, h, w].
+                [B, num_extra_tokens + N, in_channels] or a map [B, in_channels, h, w].
             size: The images' (H, W).
 
         Returns:
@@ -81,11 +81,11 @@ class TransformerDecoder(BaseModule):
             got, extra = tuple(features.shape[-2:]), 0
             fits, features = got == grid, map_to_tokens(features)
         else:
-            got, extra = features.shape[1], self.extra_tokens
+            got, extra = features.shape[1], self.num_extra_tokens
             fits = got == grid[0] * grid[1] + extra
         if not fits or features.shape[-1] != self.in_channels:
             raise InputError(
                 f'the decoder expects features on a grid of {grid[0]}x{grid[1]} (stride {self.stride}, '
-                f'{self.extra_tokens} extra tokens) with {self.in_channels} channels, but the encoder '
+                f'{self.num_extra_tokens} extra tokens) with {self.in_channels} channels, but the encoder '
                 f'gave {got} with {features.shape[-1]} channels')
         return features, extra

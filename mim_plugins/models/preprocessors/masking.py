@@ -19,7 +19,8 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
 
     The masks depend on (seed, rank, iteration) only: they differ in every iteration and on every rank,
     and a resumed run draws what it would have drawn without the stop. Seed and iteration are the
-    runner's; without a runner the seed is 0 and the calls are counted.
+    runner's (``randomness.diff_rank_seed`` must stay off for that: mmengine resumes all ranks with the
+    first one's seed); without a runner the seed is 0 and the calls are counted.
 
     Args:
         mask: Config of a mask strategy such as :class:`RandomMasks`.
@@ -39,16 +40,16 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
             raise InputError(f'mask units of {self.mask_strategy.unit} px cannot be laid on a grid of '
                              f'sample_mask_stride={sample_mask_stride} px')
         self.sample_mask_stride = sample_mask_stride
-        self._last_iteration = -1
-        self._calls = 0
+        self._last_iteration = {True: -1, False: -1}
+        self._calls = {True: 0, False: 0}
 
     def _generator(self, device: torch.device, training: bool) -> torch.Generator:
         info = MessageHub.get_current_instance().runtime_info
         iteration = info.get('iter', 0)
         # Several batches may come within one iteration, as in validation.
-        self._calls = self._calls + 1 if iteration == self._last_iteration else 0
-        self._last_iteration = iteration
-        key = (info.get('seed') or 0, get_rank(), iteration, self._calls, int(training))
+        self._calls[training] = self._calls[training] + 1 if iteration == self._last_iteration[training] else 0
+        self._last_iteration[training] = iteration
+        key = (info.get('seed') or 0, get_rank(), iteration, self._calls[training], int(training))
         seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
         return torch.Generator(device).manual_seed(int(seed >> 1))
 

@@ -33,6 +33,8 @@ class MapTarget(BaseModule):
     def __init__(self, channels: int, map_stride: int, layout: Literal['map', 'tokens'] = 'map',
                  stride: int = 16) -> None:
         super().__init__()
+        if map_stride < 1:
+            raise InputError(f'a target cell must be at least 1 px, but is {map_stride}')
         if layout not in ('map', 'tokens'):
             raise InputError(f"a target's layout must be 'map' or 'tokens', but is {layout!r}")
         if layout == 'tokens' and stride % map_stride:
