@@ -1,6 +1,7 @@
 """Weights either match or are refused in words."""
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import is_zipfile
 
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -33,14 +34,28 @@ def check_match(model: nn.Module, weights: Mapping[str, Tensor], source: str) ->
                          + ', '.join(found))
 
 
+def check_file(path: str | Path) -> None:
+    """Look at a checkpoint file without reading it.
+
+    Raises:
+        InputError: No such file, or one that was cut short.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'no checkpoint at {path}')
+    with open(path, 'rb') as file:
+        start = file.read(2)
+    # torch writes zip files, whose directory is at the end; files of torch before 1.6 cannot be told.
+    if not start or (start == b'PK' and not is_zipfile(path)):
+        raise InputError(f'the checkpoint {path} is empty or was cut short')
+
+
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load a training checkpoint's weights, all of them.
 
     Raises:
-        InputError: No such file, no weights in it, or weights of another model.
+        InputError: No such file, a file cut short, or weights of another model.
     """
-    if not Path(path).is_file():
-        raise InputError(f'no checkpoint at {path}')
+    check_file(path)
     checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
     weights = checkpoint.get('state_dict', checkpoint)
     check_match(model, weights, str(path))

@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..errors import InputError
+from .checkpoints import check_file
 
 _WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -163,8 +164,8 @@ def _start_cpu_processes(cfg: Config) -> None:
 
 
 def _check_checkpoint(path: str | None) -> None:
-    if path and '://' not in path and not Path(path).is_file():
-        raise InputError(f'no checkpoint at {path}')
+    if path and '://' not in path:
+        check_file(path)
 
 
 def prepare_training(args: Namespace) -> Config:
@@ -176,11 +177,12 @@ def prepare_training(args: Namespace) -> Config:
     cfg = _prepare(args, _LOADERS[:2])
     if not cfg.get('train_dataloader') or not cfg.get('optim_wrapper'):
         raise InputError(f'{args.config} is not a training config: it has no train_dataloader or optim_wrapper')
-    if args.resume == 'auto' and not (Path(cfg.work_dir) / 'last_checkpoint').is_file():
+    latest = Path(cfg.work_dir) / 'last_checkpoint'
+    if args.resume == 'auto' and not latest.is_file():
         print_log(f'nothing to resume in {cfg.work_dir}: starting from epoch 0', level=logging.WARNING)
     elif args.resume:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = latest.read_text().strip() if args.resume == 'auto' else args.resume
     _check_checkpoint(cfg.get('load_from'))
     _set_precision(cfg, args.amp)
     processes = world_size(args.launcher)

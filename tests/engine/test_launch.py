@@ -2,6 +2,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mim_plugins.engine import cli, launch
@@ -52,10 +53,10 @@ def test_resume_forms(tmp_path):
     work_dir = str(tmp_path)
     fresh = launch.prepare_training(arguments(tmp_path, resume='auto', work_dir=work_dir))
     assert not fresh.resume  # nothing there yet
-    (tmp_path / 'last_checkpoint').touch()
+    torch.save({}, tmp_path / 'a.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'a.pth'))
     cfg = launch.prepare_training(arguments(tmp_path, resume='auto', work_dir=work_dir))
-    assert cfg.resume and cfg.load_from is None
-    (tmp_path / 'a.pth').touch()
+    assert cfg.resume and cfg.load_from == str(tmp_path / 'a.pth')
     cfg = launch.prepare_training(arguments(tmp_path, resume=str(tmp_path / 'a.pth')))
     assert cfg.resume and cfg.load_from == str(tmp_path / 'a.pth')
 
@@ -102,7 +103,7 @@ def test_bad_input_is_told_in_a_sentence(tmp_path, monkeypatch, changes, message
 
 def test_testing_asks_for_all_weights(tmp_path):
     (tmp_path / 'config.py').write_text("default_scope = 'mmpretrain'\ntest_dataloader = dict(dataset=dict())\n")
-    (tmp_path / 'a.pth').touch()
+    torch.save({}, tmp_path / 'a.pth')
     cfg = launch.prepare_testing(Namespace(config=str(tmp_path / 'config.py'), cfg_options=None, work_dir=None,
                                            launcher='none', checkpoint=str(tmp_path / 'a.pth')))
     assert cfg.custom_hooks == [dict(type='mim_plugins.StrictLoadHook', coverage=1.)]

@@ -1,0 +1,38 @@
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+
+from ...registry import HOOKS
+
+
+@register_backend('mim_plugins.atomic')
+class AtomicLocalBackend(LocalBackend):
+    """Local files that appear whole or not at all."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes to a temporary name beside the file, sync, rename."""
+        path = Path(filepath)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f'{path.name}.part')
+        try:
+            with temporary.open('wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """mmengine's checkpoint hook; a run killed while saving leaves no file that looks whole.
+
+    Arguments are mmengine's. With ``backend_args`` of one's own, that storage is written to as it is.
+    """
+
+    def __init__(self, *args: Any, backend_args: dict | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, backend_args=backend_args or dict(backend='mim_plugins.atomic'), **kwargs)
