@@ -108,8 +108,8 @@ def test_coco_annotations(tiny, part):
 
 
 def test_coco_loads_with_pycocotools(tiny):
-    coco = pytest.importorskip(
-        'pycocotools.coco', reason='pycocotools comes with the downstream level')
+    from pycocotools import coco  # comes with mmdet
+
     data = coco.COCO(str(tiny / 'detection/annotations/instances_val.json'))
     assert len(data.getImgIds()) == 4
     for annotation in data.loadAnns(data.getAnnIds()):
@@ -277,3 +277,32 @@ def test_command(tmp_path, monkeypatch, capsys):
     code, text = run('--contrast', '0.5')
     assert code == 1 and text.count('\n') == 1 and 'made with other options' in text
     assert run(*options, '--digit-size', '0.6', '0.9', '--force')[0] == 0
+
+
+def test_mmdet_reads_the_instances(tiny):
+    from mmdet.datasets import CocoDataset
+
+    dataset = CocoDataset(
+        data_root=str(tiny / 'detection'), ann_file='annotations/instances_val.json',
+        data_prefix=dict(img='images/val/'), metainfo=dict(classes=tuple('0123456789')), test_mode=True,
+        pipeline=[dict(type='mmdet.LoadImageFromFile'),
+                  dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True)])
+    assert len(dataset) == 4
+    for data in dataset:
+        masks = data['gt_masks'].masks
+        assert masks.shape[1:] == data['img'].shape[:2] and len(masks) == len(data['gt_bboxes_labels']) > 0
+        np.testing.assert_allclose(data['gt_bboxes'].tensor.numpy(), data['gt_masks'].get_bboxes('hbox').tensor.numpy())
+
+
+def test_mmseg_reads_the_label_maps(tiny):
+    import mmseg.datasets.transforms  # noqa: F401  registers the transforms
+    from mmseg.datasets import BaseSegDataset
+
+    dataset = BaseSegDataset(
+        data_root=str(tiny / 'segmentation'), metainfo=dict(classes=tuple('0123456789')), reduce_zero_label=True,
+        data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
+        pipeline=[dict(type='mmseg.LoadAnnotations')])
+    maps = [data['gt_seg_map'] for data in dataset]
+    assert len(maps) == 4
+    values = set(np.unique(np.concatenate([labels.ravel() for labels in maps])).tolist())
+    assert 255 in values and values - {255} <= set(range(10)) and len(values) > 2
