@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients as FastMIM uses them (arXiv 2212.06593, section 3.3).
+"""Histograms of oriented gradients as FastMIM uses them (arXiv 2212.06593).
 
 Per channel: Sobel gradients, hard magnitude votes into orientation bins, sums over cells, L2 norm over
 the bins of each cell and channel. No Gaussian, no block normalisation.

@@ -70,7 +70,7 @@ def tokens_to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
 def normalize_patches(images: Tensor, patch: int, eps: float = 1e-6) -> Tensor:
     """Per-patch normalisation: (x - mean) / sqrt(var + eps) over all values of a patch.
 
-    The variance is unbiased, as in MAE (arXiv 2111.06377, section 4) and FastMIM.
+    The variance is unbiased, as in MAE (arXiv 2111.06377, section 3) and FastMIM.
 
     Args:
         images: [B, C, H, W].

@@ -1,4 +1,4 @@
-# Unlabelled images at 128 px: random resized crop .2-1 (bicubic), flip. FastMIM, section 4.1.
+# Unlabelled images at 128 px: random resized crop .2-1 (bicubic), flip, as in FastMIM.
 # Any folder of images or, with ann_file, a list of paths.
 train_dataloader = dict(
     batch_size=256,

@@ -13,7 +13,7 @@ class SinCosVisionTransformer(VisionTransformer):
     ``VisionTransformer`` for fine-tuning. All arguments are mmpretrain's as well. The weights of linear
     layers and of the patch projection start Xavier-uniform, linear biases at 0, the cls token normal with
     standard deviation .02
-    (MAE, arXiv 2111.06377, appendix A; FastMIM, arXiv 2212.06593, section 4.1).
+    (MAE, arXiv 2111.06377, appendix A; FastMIM, arXiv 2212.06593).
     """
 
     def __init__(self, *args, **kwargs) -> None:

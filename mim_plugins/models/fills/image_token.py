@@ -9,7 +9,7 @@ from ...registry import MODELS
 
 @MODELS.register_module()
 class ImageTokenFill(BaseModule):
-    """Replaces masked pixels by one learnable colour (FastMIM, arXiv 2212.06593, section 3.2).
+    """Replaces masked pixels by one learnable colour (FastMIM, arXiv 2212.06593).
 
     Args:
         channels: Channels of the images.

@@ -17,7 +17,7 @@ class ReconstructionHead(BaseModule):
     The target's own grid is the common one, so that mask units equal to, coarser or finer than the
     encoder's stride are one and the same case. The loss is computed in float32 with autocast off; over
     the masked region it is a mean over all elements of all masked cells of the batch (FastMIM,
-    arXiv 2212.06593, section 3.1).
+    arXiv 2212.06593).
 
     Args:
         loss: Config of a loss called with prediction and target [B, N, C] and mask [B, N] or None.

@@ -14,7 +14,7 @@ from ...registry import MODELS
 class TransformerDecoder(BaseModule):
     """Linear, pre-norm transformer blocks, LayerNorm, Linear; no position embedding.
 
-    FastMIM, arXiv 2212.06593, section 3.1 and table 8. Extra tokens such as cls pass through the blocks
+    FastMIM, arXiv 2212.06593. Extra tokens such as cls pass through the blocks
     and are dropped after prediction.
 
     Args:

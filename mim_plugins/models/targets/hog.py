@@ -9,7 +9,7 @@ from .base import MapTarget
 
 @MODELS.register_module()
 class HOGTarget(MapTarget):
-    """Histograms of oriented gradients (FastMIM, arXiv 2212.06593, section 3.3).
+    """Histograms of oriented gradients (FastMIM, arXiv 2212.06593).
 
     Map [B, in_channels * bins, H / cell, W / cell] with channel = c * bins + bin; a token's vector is
     ordered (channel, row, column).

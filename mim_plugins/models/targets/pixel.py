@@ -16,7 +16,7 @@ class PixelTarget(MapTarget):
 
     Args:
         norm_patch: Side in pixels of the patches that are normalised to zero mean and unit variance
-            (MAE, arXiv 2111.06377, section 4); None leaves the pixels as they are.
+            (MAE, arXiv 2111.06377, section 3); None leaves the pixels as they are.
         in_channels: Channels of the images.
         **layout: ``layout`` and ``stride`` of :class:`MapTarget`.
     """
