@@ -8,9 +8,9 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
-from ..engine.checkpoints import load_weights
+from ..engine.checkpoints import check_match, latest_checkpoint, load_checkpoint
 from ..errors import InputError
 from ..models import MaskedImageModel
 from ..registry import MODELS
@@ -18,18 +18,6 @@ from .curves import curves_figure, read_scalars
 from .features import extract_features
 from .pictures import reconstruction_figure, save
 from .probe import Split, linear_probe, nearest_neighbours
-
-
-def run_config(work_dir: Path) -> Config:
-    """The config that a run wrote into its work dir.
-
-    Raises:
-        InputError: There is none, or more than one.
-    """
-    configs = sorted(Path(work_dir).glob('*.py'))
-    if len(configs) != 1:
-        raise InputError(f'expected the one config of a run in {work_dir}, but found {len(configs)}')
-    return Config.fromfile(configs[0])
 
 
 def labelled_loader(root: Path, size: tuple[int, int]) -> torch.utils.data.DataLoader:
@@ -73,9 +61,13 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
         ``probe_top1_pretrained``, ``probe_top1_random``, ``knn_top1_pretrained``, ``knn_top1_random``.
 
     Raises:
-        InputError: A folder, config, log or checkpoint is missing or does not match.
+        InputError: A folder, log or checkpoint is missing, or a checkpoint is damaged.
     """
-    cfg = run_config(work_dir)
+    latest = latest_checkpoint(work_dir)
+    if latest is None:
+        raise InputError(f'no run with a checkpoint in {work_dir}: expected the work dir of tools/train.py')
+    checkpoint = load_checkpoint(latest)
+    cfg = Config.fromstring(checkpoint['meta']['cfg'], '.py')  # the work dir's own may be of a later attempt
     init_default_scope(cfg.default_scope)
     scalars = read_scalars(work_dir)
 
@@ -86,10 +78,8 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
         return model.to(get_device())
 
     trained = build(0)
-    checkpoint = find_latest_checkpoint(str(work_dir))
-    if checkpoint is None:
-        raise InputError(f'no checkpoint in {work_dir}: has the run ended its first epoch?')
-    load_weights(trained, checkpoint)
+    check_match(trained, checkpoint['state_dict'], str(latest))
+    trained.load_state_dict(checkpoint['state_dict'])
 
     encoders = {
         'pretrained': [labelled_features(trained, labelled)] * seeds,

@@ -38,25 +38,35 @@ def check_file(path: str | Path) -> None:
     """Look at a checkpoint file without reading it.
 
     Raises:
-        InputError: No such file, or one that was cut short.
+        InputError: No such file, one of another kind, or one that was cut short.
     """
     if not Path(path).is_file():
         raise InputError(f'no checkpoint at {path}')
     with open(path, 'rb') as file:
         start = file.read(2)
-    # torch writes zip files, whose directory is at the end; files of torch before 1.6 cannot be told.
-    if not start or (start == b'PK' and not is_zipfile(path)):
-        raise InputError(f'the checkpoint {path} is empty or was cut short')
+    # torch writes zip files, whose directory is at the end; before 1.6 it wrote bare pickles.
+    if not (is_zipfile(path) if start == b'PK' else start[:1] == b'\x80'):
+        raise InputError(f'{path} is not a checkpoint, or one that was cut short')
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load a training checkpoint's weights, all of them.
+def latest_checkpoint(work_dir: str | Path) -> Path | None:
+    """The checkpoint that a run saved last, also after its folder was moved; None if it saved none."""
+    note = Path(work_dir) / 'last_checkpoint'
+    if not note.is_file():
+        return None
+    noted = Path(note.read_text().strip())
+    here = note.with_name(noted.name)
+    return here if here.exists() else noted
+
+
+def load_checkpoint(path: str | Path) -> dict:
+    """Read a checkpoint file.
 
     Raises:
-        InputError: No such file, a file cut short, or weights of another model.
+        InputError: No such file, or none of a training.
     """
     check_file(path)
     checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    weights = checkpoint.get('state_dict', checkpoint)
-    check_match(model, weights, str(path))
-    model.load_state_dict(weights)
+    if not {'state_dict', 'meta'} <= set(checkpoint):
+        raise InputError(f'{path} is no checkpoint of a training: it has no state_dict or no meta')
+    return checkpoint

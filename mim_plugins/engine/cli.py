@@ -19,10 +19,20 @@ def config_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override parts of the config')
+        '--cfg-options', nargs='+', action=_KeyValues, metavar='KEY=VALUE', help='override parts of the config')
     # Older launchers pass it; torchrun sets LOCAL_RANK instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
+
+
+class _KeyValues(DictAction):
+    """mmengine's KEY=VALUE options; one without a value is told."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for value in values:
+            if '=' not in value:
+                parser.error(f'{option_string} wants KEY=VALUE, but got {value}')
+        super().__call__(parser, namespace, values, option_string)
 
 
 def _sentence(error: Exception) -> str | None:

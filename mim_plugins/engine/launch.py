@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..errors import InputError
-from .checkpoints import check_file
+from .checkpoints import check_file, latest_checkpoint
 
 _WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -39,16 +39,43 @@ def load_config(path: str, options: dict | None = None, data_root: str | None = 
     """
     if not Path(path).is_file():
         raise InputError(f'no config file at {path}')
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # whatever the config's own code raises
+        raise InputError(f'{path} cannot be read as a config: {_one_line(error)}') from error
     read = {*inspect.signature(Runner.__init__).parameters, *_FURTHER_KEYS}
     for key in options or {}:
         if key.split('.')[0] not in read:
-            raise InputError(f'unknown option {key}: nothing reads it; the config has '
+            raise InputError(f'unknown option {key}: nothing reads it after the config itself; what can be set: '
                              f'{", ".join(sorted(read & set(cfg)))}')
     if data_root:
         set_data_root(cfg, data_root)
-    cfg.merge_from_dict(options or {})
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError) as error:
+        raise InputError(f'the options do not fit the config: {_one_line(error)}') from error
+    _check_keys(cfg)
     return cfg
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(f'{type(error).__name__}: {error}'.split())
+
+
+def _check_keys(cfg: Config) -> None:
+    """Refuse misspelt keys in the two places where mmengine would not notice them."""
+    known = {'auto_scale_lr': {'enable', 'base_batch_size', 'scaled_to'}}
+    found = {'auto_scale_lr': cfg.get('auto_scale_lr') or {}}
+    wrapper = cfg.get('optim_wrapper') or {}
+    if 'constructor' not in wrapper:
+        known['paramwise_cfg'] = {
+            'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
+            'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'}
+        found['paramwise_cfg'] = wrapper.get('paramwise_cfg') or {}
+    for name, keys in found.items():
+        unknown = sorted(set(keys) - known[name])
+        if unknown:
+            raise InputError(f'unknown keys in {name}: {", ".join(unknown)}; it takes {", ".join(sorted(known[name]))}')
 
 
 def _datasets(cfg: Config, loaders: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
@@ -131,7 +158,7 @@ def _set_precision(cfg: Config, amp: str | None) -> None:
                        loss_scale='dynamic' if amp == 'fp16' else dict(enabled=False))
     if wrapper.get('type') == 'AmpOptimWrapper' and not torch.cuda.is_available():
         if amp:
-            raise InputError(f'--amp {amp} needs a GPU, and torch sees none here')
+            raise InputError(f'--amp {amp} needs a GPU, and torch sees none here: leave it out for float32')
         print_log('torch sees no GPU: training in float32 instead of mixed precision')
         wrapper.type = 'OptimWrapper'
         wrapper.pop('dtype', None)
@@ -143,6 +170,10 @@ def _prepare(args: Namespace, loaders: tuple[str, ...]) -> Config:
     cfg = load_config(args.config, args.cfg_options, getattr(args, 'data_root', None))
     check_data_paths(cfg, loaders)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    try:
+        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'the work dir {cfg.work_dir} cannot be made: {error.strerror}') from error
     cfg.launcher = args.launcher
     for name in _LOADERS:
         if cfg.get(name):
@@ -177,12 +208,12 @@ def prepare_training(args: Namespace) -> Config:
     cfg = _prepare(args, _LOADERS[:2])
     if not cfg.get('train_dataloader') or not cfg.get('optim_wrapper'):
         raise InputError(f'{args.config} is not a training config: it has no train_dataloader or optim_wrapper')
-    latest = Path(cfg.work_dir) / 'last_checkpoint'
-    if args.resume == 'auto' and not latest.is_file():
+    latest = latest_checkpoint(cfg.work_dir)
+    if args.resume == 'auto' and latest is None:
         print_log(f'nothing to resume in {cfg.work_dir}: starting from epoch 0', level=logging.WARNING)
     elif args.resume:
         cfg.resume = True
-        cfg.load_from = latest.read_text().strip() if args.resume == 'auto' else args.resume
+        cfg.load_from = str(latest) if args.resume == 'auto' else args.resume
     _check_checkpoint(cfg.get('load_from'))
     _set_precision(cfg, args.amp)
     processes = world_size(args.launcher)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
-from mim_plugins.engine.checkpoints import check_match, load_weights
+from mim_plugins.engine.checkpoints import check_match, latest_checkpoint, load_checkpoint
 from mim_plugins.engine.hooks import AtomicCheckpointHook
 from mim_plugins.errors import InputError
 
@@ -39,20 +39,33 @@ def test_every_kind_of_mismatch_is_named(change, message):
         check_match(model, weights, 'here')
 
 
-def test_load_weights(small_model, tmp_path):
-    torch.save(dict(state_dict={name: value + 1 for name, value in small_model.state_dict().items()}),
-               tmp_path / 'a.pth')
-    before = small_model.fill.mask_token.clone()
-    load_weights(small_model, tmp_path / 'a.pth')
-    assert torch.equal(small_model.fill.mask_token, before + 1)
+def test_load_checkpoint(tmp_path):
+    torch.save(dict(state_dict=dict(a=torch.ones(1)), meta={}), tmp_path / 'a.pth')
+    assert load_checkpoint(tmp_path / 'a.pth')['state_dict'] == dict(a=torch.ones(1))
+    torch.save(dict(a=torch.ones(1)), tmp_path / 'b.pth')
+    with pytest.raises(InputError, match='b.pth is no checkpoint of a training'):
+        load_checkpoint(tmp_path / 'b.pth')
     with pytest.raises(InputError, match='no checkpoint at no.pth'):
-        load_weights(small_model, 'no.pth')
+        load_checkpoint('no.pth')
 
 
-@pytest.mark.parametrize('keep', [0, 400])
-def test_a_file_cut_short_is_refused(small_model, tmp_path, keep):
+def test_the_latest_checkpoint_is_found_after_a_move(tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    (tmp_path / 'last_checkpoint').write_text('/old/place/epoch_2.pth')
+    assert str(latest_checkpoint(tmp_path)) == '/old/place/epoch_2.pth'
+    (tmp_path / 'epoch_2.pth').touch()
+    assert latest_checkpoint(tmp_path) == tmp_path / 'epoch_2.pth'
+
+
+@pytest.mark.parametrize('change', [lambda data: b'', lambda data: data[:400], lambda data: b'some text'])
+def test_what_is_no_whole_checkpoint_is_refused(small_model, tmp_path, change):
     path = tmp_path / 'a.pth'
-    torch.save(dict(state_dict=small_model.state_dict()), path)
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match='a.pth is empty or was cut short'):
-        load_weights(small_model, path)
+    torch.save(dict(state_dict=small_model.state_dict(), meta={}), path)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(InputError, match='a.pth is not a checkpoint, or one that was cut short'):
+        load_checkpoint(path)
+
+
+def test_misspelt_options_of_the_hook_are_refused():
+    with pytest.raises(InputError, match='intervall'):
+        AtomicCheckpointHook(intervall=3)

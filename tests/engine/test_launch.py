@@ -92,6 +92,11 @@ def test_data_roots_of_wrapped_datasets_are_checked(tmp_path):
     (dict(data_root='no/pictures'), r'no data at .*no/pictures \(data_root of train_dataloader\)'),
     (dict(cfg_options={'modell.input_size': 64}), 'unknown option modell.input_size'),
     (dict(cfg_options={'epochs': 5}), 'unknown option epochs: nothing reads it'),
+    (dict(cfg_options={'train_dataloader.dataset.pipeline.9.scale': 48}), 'options do not fit the config: .*Index 9'),
+    (dict(cfg_options={'optim_wrapper.paramwise_cfg.norm_decay': 0}), 'unknown keys in paramwise_cfg: norm_decay;'),
+    (dict(cfg_options={'auto_scale_lr.base': 3}), 'unknown keys in auto_scale_lr: base;'),
+    (dict(config=__file__.replace('test_launch.py', 'conftest.py')), 'conftest.py cannot be read as a config'),
+    (dict(work_dir='/dev/null/run'), 'the work dir /dev/null/run cannot be made'),
     (dict(resume='no.pth'), 'no checkpoint at no.pth'),
     (dict(launcher='pytorch'), 'needs the environment variable WORLD_SIZE'),
 ])
@@ -117,6 +122,11 @@ def test_testing_a_pretraining_config_points_to_the_evaluation():
 
 
 class TestCommandLine:
+
+    def test_an_option_without_a_value_is_told(self, capsys):
+        with pytest.raises(SystemExit):
+            cli.config_parser('').parse_args(['a.py', '--cfg-options', 'model.input_size'])
+        assert '--cfg-options wants KEY=VALUE, but got model.input_size' in capsys.readouterr().err
 
     @pytest.mark.parametrize('error, line', [
         (InputError('images of 3x3'), 'error: images of 3x3'),

@@ -116,7 +116,7 @@ def test_evaluation_of_a_finished_run(trained, tmp_path):
         assert 0 <= summary[name] <= 100
     assert all((work_dir / f'{name}.png').stat().st_size > 10_000 for name in ('reconstructions', 'curves'))
     printed = run_tool(tool, tmp_path, tmp_path, cwd=tmp_path, ok=False)
-    assert 'error: expected the one config of a run' in printed and 'Traceback' not in printed
+    assert 'error: no run with a checkpoint in' in printed and 'Traceback' not in printed
 
 
 def test_unreadable_files_are_named_and_too_many_stop_the_run(tmp_path):

@@ -126,6 +126,8 @@ def test_another_size_leaves_the_parameters_and_comes_back(small_model):
     (lambda c: c.update(target_generator=dict(type='mim_plugins.PixelTarget', norm_patch=12)),
      '32x32 cannot be divided into normalised patches of 12 px'),
     (lambda c: c['target_generator'].update(layout='tokens', stride=8), "layout must be 'map' here"),
+    (lambda c: c.update(input_size='abc'), "or .height, width., but is 'abc'"),
+    (lambda c: c.update(input_size=-32), 'but is -32'),
     (lambda c: c['target_generator'].update(cell=0), 'a target cell must be at least 1 px'),
     (lambda c: c['neck'].pop('stride'), "the neck's config must state its stride"),
     (lambda c: c['data_preprocessor'].update(type='SelfSupDataPreprocessor') or c['data_preprocessor'].pop('mask'),

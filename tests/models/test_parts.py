@@ -94,9 +94,9 @@ class TestTransformerDecoder:
         assert TransformerDecoder(8, 12, 16, embed_dims=256).blocks[0].attn.num_heads == 8
 
     @pytest.mark.parametrize('features, got', [
-        (torch.zeros(1, 5, 8), 'the encoder gave 5 with 8 channels'),
-        (torch.zeros(1, 8, 3, 2), r'the encoder gave \(3, 2\) with 8 channels'),
-        (torch.zeros(1, 4, 9), 'the encoder gave 4 with 9 channels'),
+        (torch.zeros(1, 5, 8), 'the encoder gave 5 tokens with 8 channels'),
+        (torch.zeros(1, 8, 3, 2), 'the encoder gave a map of 3x2 with 8 channels'),
+        (torch.zeros(1, 4, 9), 'the encoder gave 4 tokens with 9 channels'),
     ])
     def test_refuses_features_of_another_grid(self, features, got):
         with pytest.raises(InputError, match=got):

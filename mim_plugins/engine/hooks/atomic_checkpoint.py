@@ -1,3 +1,4 @@
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,7 @@ from typing import Any
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 
+from ...errors import InputError
 from ...registry import HOOKS
 
 
@@ -32,7 +34,13 @@ class AtomicCheckpointHook(CheckpointHook):
     """mmengine's checkpoint hook; a run killed while saving leaves no file that looks whole.
 
     Arguments are mmengine's. With ``backend_args`` of one's own, that storage is written to as it is.
+
+    Raises:
+        InputError: Unknown arguments, which mmengine would stumble over at the first save.
     """
 
     def __init__(self, *args: Any, backend_args: dict | None = None, **kwargs: Any) -> None:
+        unknown = set(kwargs) - set(inspect.signature(CheckpointHook.__init__).parameters)
+        if unknown:
+            raise InputError(f'unknown options of the checkpoint hook: {", ".join(sorted(unknown))}')
         super().__init__(*args, backend_args=backend_args or dict(backend='mim_plugins.atomic'), **kwargs)

@@ -37,19 +37,22 @@ class RunSummaryHook(Hook):
         model = model.module if is_model_wrapper(model) else model
         recipe = runner.cfg.get('auto_scale_lr') or {}
         base = recipe.get('base_batch_size')
+        scaled = recipe.get('scaled_to', base)
         processes, accumulation = get_world_size(), optim._accumulative_counts
         batch = processes * loader.batch_size * accumulation
         lr = optim.optimizer.defaults['lr']
         rows = {
             'batch': f'{processes} processes x {loader.batch_size} images x {accumulation} accumulated = {batch} '
                      f'(recipe: {base or "not stated"})',
-            'learning rate': f'{lr:g} at its peak' + (', scaled from the recipe' if 'scaled_to' in recipe else ''),
+            'learning rate': f'{lr:g} at its peak' + (f', scaled from batch {base}' if scaled != base else ''),
             'images': f'{len(loader.dataset)}, {runner.max_epochs} epochs of {len(loader)} iterations',
             **(self._model_rows(model) if isinstance(model, MaskedImageModel) else {}),
             'whole model': f'{_millions(model)} parameters',
         }
         runner.logger.info('\n'.join(['Run summary', *(f'  {name:<14} {value}' for name, value in rows.items())]))
-        if base and batch != recipe.get('scaled_to', base):
+        if runner.iter >= runner.max_iters:
+            runner.logger.warning(f'nothing is left to do: iteration {runner.iter} of {runner.max_iters} is reached')
+        if base and batch != scaled:
             runner.logger.warning(
                 f'the effective batch is {batch}, but the learning rate of {lr:g} was made for {base}: use '
                 '--auto-scale-lr, another batch size or number of GPUs, or optim_wrapper.accumulative_counts')

@@ -32,7 +32,12 @@ class MaskedImageModel(BaseSelfSupervisor):
                  input_size: int | tuple[int, int], fill: dict, data_preprocessor: dict,
                  init_cfg: dict | None = None) -> None:
         target_generator = MODELS.build(target_generator)
-        size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+        size = (input_size, input_size) if isinstance(input_size, int) else input_size
+        if not (isinstance(size, (tuple, list)) and len(size) == 2 and all(
+                isinstance(side, int) and side > 0 for side in size)):
+            raise InputError('input_size must be a positive number of pixels or (height, width), but is '
+                             f'{input_size!r}')
+        size = tuple(size)
         out_channels = self._values_per_token(neck.get('stride'), target_generator)
         super().__init__(
             backbone=with_input_size(backbone, size, neck['stride']),

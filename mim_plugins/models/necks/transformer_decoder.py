@@ -78,11 +78,11 @@ class TransformerDecoder(BaseModule):
 
     def _as_tokens(self, features: Tensor, grid: tuple[int, int]) -> tuple[Tensor, int]:
         if features.ndim == 4:
-            got, extra = tuple(features.shape[-2:]), 0
-            fits, features = got == grid, map_to_tokens(features)
+            got, extra = 'a map of {}x{}'.format(*features.shape[-2:]), 0
+            fits, features = tuple(features.shape[-2:]) == grid, map_to_tokens(features)
         else:
-            got, extra = features.shape[1], self.num_extra_tokens
-            fits = got == grid[0] * grid[1] + extra
+            got, extra = f'{features.shape[1]} tokens', self.num_extra_tokens
+            fits = features.shape[1] == grid[0] * grid[1] + extra
         if not fits or features.shape[-1] != self.in_channels:
             raise InputError(
                 f'the decoder expects features on a grid of {grid[0]}x{grid[1]} (stride {self.stride}, '
