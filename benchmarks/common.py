@@ -5,10 +5,11 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+from mim_plugins.check_env import MMPRETRAIN, installed_version
 
 RESULTS = Path(__file__).parent / 'results'
 
@@ -25,18 +26,9 @@ def machine() -> dict[str, str | int]:
         'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
         'python': platform.python_version(),
         'torch': torch.__version__,
-        'mmpretrain': next((version(name) for name in ('onedl-mmpretrain', 'mmpretrain')
-                            if _installed(name)), 'none'),
+        'mmpretrain': installed_version(MMPRETRAIN) or 'none',
         'commit': commit,
     }
-
-
-def _installed(name: str) -> bool:
-    try:
-        version(name)
-    except ModuleNotFoundError:
-        return False
-    return True
 
 
 def interleaved(candidates: dict[str, Callable[[], object]], runs: int = 9) -> dict[str, dict[str, float]]:

@@ -21,7 +21,7 @@ _WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_CO
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # What mmengine reads of a config beyond the arguments of its runner.
 _FURTHER_KEYS = {
-    'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval', 'env_cfg',
+    'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval',
     'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn'}
 
 
@@ -178,10 +178,9 @@ def _prepare(args: Namespace, loaders: tuple[str, ...]) -> Config:
     for name in _LOADERS:
         if cfg.get(name):
             cfg[name].setdefault('pin_memory', torch.cuda.is_available())
-            cfg[name].setdefault('persistent_workers', cfg[name].get('num_workers', 0) > 0)
             cfg[name].setdefault('collate_fn', dict(type='default_collate'))
-            if not cfg[name].get('num_workers', 0):
-                cfg[name].persistent_workers = False
+            workers = cfg[name].get('num_workers', 0) > 0
+            cfg[name].persistent_workers = workers and cfg[name].get('persistent_workers', True)
     return cfg
 
 

@@ -8,6 +8,22 @@ from torch import Tensor
 from ..errors import InputError
 
 
+def divide(size: tuple[int, int], side: int, what: str) -> tuple[int, int]:
+    """Rows and columns of squares in an image.
+
+    Args:
+        size: The image's (H, W) in pixels.
+        side: Side of a square in pixels.
+        what: What the squares are, in the plural, for the message.
+
+    Raises:
+        InputError: The side does not divide the image.
+    """
+    if size[0] % side or size[1] % side:
+        raise InputError(f'images of {size[0]}x{size[1]} cannot be divided into {what} of {side} px')
+    return size[0] // side, size[1] // side
+
+
 def patchify(maps: Tensor, patch: int, channels_last: bool = True) -> Tensor:
     """Cut maps into patches.
 

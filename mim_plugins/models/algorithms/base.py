@@ -6,6 +6,7 @@ from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor
 
 from ...errors import InputError
+from ...ops import divide
 from ...registry import MODELS
 from ..backbones import with_input_size
 from ..preprocessors import MaskingDataPreprocessor
@@ -75,13 +76,10 @@ class MaskedImageModel(BaseSelfSupervisor):
         Raises:
             InputError: A part cannot work at this size.
         """
-        height, width = size
         strategy = self.data_preprocessor.mask_strategy
         strategy.grid(size)
         self.target_generator.check_input_size(size)
-        if height % self.neck.stride or width % self.neck.stride:
-            raise InputError(f'images of {height}x{width} cannot be divided into tokens of '
-                             f'{self.neck.stride} px')
+        divide(size, self.neck.stride, 'tokens')
         if strategy.unit % self.target_generator.map_stride:
             raise InputError(f'mask units of {strategy.unit} px cannot be laid on target cells of '
                              f'{self.target_generator.map_stride} px')

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from ...errors import InputError
-from ...ops import mask_count, random_masks
+from ...ops import divide, mask_count, random_masks
 from ...ops.masks import Rounding
 from ...registry import TASK_UTILS
 
@@ -32,10 +32,7 @@ class RandomMasks:
         Raises:
             InputError: The unit does not divide the size, or the ratio masks nothing or all.
         """
-        if size[0] % self.unit or size[1] % self.unit:
-            raise InputError(f'images of {size[0]}x{size[1]} cannot be divided into mask units of '
-                             f'{self.unit} px')
-        grid = size[0] // self.unit, size[1] // self.unit
+        grid = divide(size, self.unit, 'mask units')
         mask_count(grid[0] * grid[1], self.ratio, self.rounding)
         return grid
 

@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ...errors import InputError
-from ...ops import patchify
+from ...ops import divide, patchify
 
 
 class MapTarget(BaseModule):
@@ -46,9 +46,7 @@ class MapTarget(BaseModule):
 
     def check_input_size(self, size: tuple[int, int]) -> None:
         """Raise an InputError if images of ``size`` (H, W) have no such target."""
-        if size[0] % self.map_stride or size[1] % self.map_stride:
-            raise InputError(f'images of {size[0]}x{size[1]} cannot be divided into target cells of '
-                             f'{self.map_stride} px')
+        divide(size, self.map_stride, 'target cells')
 
     @abstractmethod
     def make(self, images: Tensor) -> Tensor:

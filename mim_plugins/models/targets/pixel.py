@@ -2,8 +2,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...errors import InputError
-from ...ops import normalize_patches
+from ...ops import divide, normalize_patches
 from ...registry import MODELS
 from .base import MapTarget
 
@@ -28,9 +27,8 @@ class PixelTarget(MapTarget):
 
     def check_input_size(self, size: tuple[int, int]) -> None:
         super().check_input_size(size)
-        if self.norm_patch and (size[0] % self.norm_patch or size[1] % self.norm_patch):
-            raise InputError(f'images of {size[0]}x{size[1]} cannot be divided into normalised patches of '
-                             f'{self.norm_patch} px')
+        if self.norm_patch:
+            divide(size, self.norm_patch, 'normalised patches')
 
     def make(self, images: Tensor) -> Tensor:
         return normalize_patches(images, self.norm_patch) if self.norm_patch else images
