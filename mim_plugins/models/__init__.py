@@ -1,13 +1,15 @@
 """Parts of the masked-image-modelling pipeline, one room per role."""
-from .algorithms import FastMIM, MaskedImageModel
+from .algorithms import FastMIM, MaskedImageModel, SimMIM
 from .backbones import SinCosVisionTransformer
-from .fills import ImageTokenFill
+from .fills import Fill, ImageTokenFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
-from .necks import TransformerDecoder
+from .losses import ReconstructionLoss
+from .necks import Decoder, TransformerDecoder
 from .preprocessors import MaskingDataPreprocessor, RandomMasks
 from .targets import HOGTarget, MapTarget, PixelTarget
 
 __all__ = [
-    'FastMIM', 'HOGTarget', 'ImageTokenFill', 'MapTarget', 'MaskedImageModel', 'MaskingDataPreprocessor', 'PixelTarget',
-    'RandomMasks', 'ReconstructionHead', 'SinCosVisionTransformer', 'TransformerDecoder'
+    'Decoder', 'FastMIM', 'Fill', 'HOGTarget', 'ImageTokenFill', 'MapTarget', 'MaskedImageModel',
+    'MaskingDataPreprocessor', 'PatchTokenFill', 'PixelTarget', 'RandomMasks', 'ReconstructionHead',
+    'ReconstructionLoss', 'SimMIM', 'SinCosVisionTransformer', 'TokenDropFill', 'TransformerDecoder'
 ]

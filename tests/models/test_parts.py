@@ -1,28 +1,10 @@
-"""Fill, targets, decoder and head, each on its own."""
+"""Targets, decoder, head and loss, each on its own."""
 import pytest
 import torch
 
 from mim_plugins.errors import InputError
-from mim_plugins.models import HOGTarget, ImageTokenFill, PixelTarget, ReconstructionHead, TransformerDecoder
+from mim_plugins.models import HOGTarget, PixelTarget, ReconstructionHead, ReconstructionLoss, TransformerDecoder
 from mim_plugins.ops import hog, patchify, tokens_to_map
-
-
-class TestImageTokenFill:
-
-    def test_replaces_masked_pixels_only(self):
-        fill, images = ImageTokenFill(), torch.randn(2, 3, 8, 16)
-        fill.init_weights()
-        mask = torch.tensor([[[True, False]], [[False, True]]])
-        filled = fill(images, mask)
-        assert torch.equal(filled[0, ..., 8:], images[0, ..., 8:])
-        assert torch.equal(filled[1, ..., 8:], fill.mask_token[0].expand(3, 8, 8))
-
-    def test_token_starts_small_and_learns(self):
-        fill = ImageTokenFill(channels=4096)
-        fill.init_weights()
-        assert abs(fill.mask_token.std() - .02) < .002
-        fill(torch.zeros(1, 4096, 4, 4), torch.tensor([[[True, False], [False, False]]])).sum().backward()
-        assert torch.all(fill.mask_token.grad == 4)
 
 
 class TestTargets:
@@ -66,14 +48,15 @@ class TestTargets:
 class TestTransformerDecoder:
 
     def make(self, **options) -> TransformerDecoder:
-        decoder = TransformerDecoder(in_channels=8, out_channels=12, stride=16, embed_dims=32, **options)
+        decoder = TransformerDecoder(
+            **{**dict(in_channels=8, out_channels=3, stride=16, out_stride=8, embed_dims=32), **options})
         decoder.init_weights()
         return decoder
 
     def test_tokens_and_maps_give_the_same(self):
         decoder, tokens = self.make(depth=2), torch.randn(2, 6, 8)
         from_tokens = decoder(tokens, (32, 48))
-        assert from_tokens.shape == (2, 12, 2, 3)
+        assert from_tokens.shape == (2, 3, 4, 6)
         torch.testing.assert_close(decoder((None, tokens_to_map(tokens, (2, 3))), (32, 48)), from_tokens)
 
     def test_extra_tokens_are_seen_but_not_predicted(self):
@@ -81,17 +64,36 @@ class TestTransformerDecoder:
         tokens = torch.randn(1, 5, 8)
         changed = tokens.clone()
         changed[:, 0] += 1
-        assert decoder(tokens, (32, 32)).shape == (1, 12, 2, 2)
+        assert decoder(tokens, (32, 32)).shape == (1, 3, 4, 4)
         assert not torch.allclose(decoder(tokens, (32, 32)), decoder(changed, (32, 32)))
 
     def test_knows_no_positions(self):
-        decoder, tokens = self.make(), torch.randn(1, 4, 8)
+        decoder, tokens = self.make(out_stride=16), torch.randn(1, 4, 8)
         turned = decoder(tokens.flip(1), (32, 32)).flatten(2).flip(2)
         torch.testing.assert_close(turned, decoder(tokens, (32, 32)).flatten(2))
 
+    def test_knows_positions_on_request(self):
+        decoder, tokens = self.make(num_extra_tokens=1, with_position_embedding=True), torch.ones(1, 7, 8)
+        values = decoder(tokens, (32, 48)).flatten(2)
+        assert len(torch.unique(values[0, 0])) == 24
+        assert torch.equal(self.make(num_extra_tokens=1)(tokens, (32, 48)).std((2, 3)) < 1e-6, torch.tensor([[False] * 3]))
+
+    @pytest.mark.parametrize('channels_last', [True, False])
+    def test_a_token_holds_its_cells_in_order(self, channels_last):
+        decoder = self.make(channels_last=channels_last)
+        values = torch.randn(2, 6, decoder.values_per_token)
+        laid = decoder.lay_out(values, (32, 48))
+        assert torch.equal(patchify(laid, 2, channels_last), values)
+        if not channels_last:
+            assert torch.equal(laid, torch.nn.functional.pixel_shuffle(tokens_to_map(values, (2, 3)), 2))
+
+    def test_refuses_tokens_that_do_not_hold_whole_cells(self):
+        with pytest.raises(InputError, match='tokens of 16 px cannot predict whole target cells of 12 px'):
+            self.make(out_stride=12)
+
     def test_one_head_per_32_channels(self):
         assert self.make().blocks[0].attn.num_heads == 1
-        assert TransformerDecoder(8, 12, 16, embed_dims=256).blocks[0].attn.num_heads == 8
+        assert self.make(embed_dims=256).blocks[0].attn.num_heads == 8
 
     @pytest.mark.parametrize('features, got', [
         (torch.zeros(1, 5, 8), 'the encoder gave 5 tokens with 8 channels'),
@@ -110,9 +112,9 @@ class TestTransformerDecoder:
 class TestReconstructionHead:
 
     def test_masked_loss_is_the_mean_over_masked_elements_of_the_batch(self):
-        prediction, target = torch.randn(2, 12, 2, 2), torch.randn(2, 3, 4, 4)
+        prediction, target = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
         mask = torch.tensor([[[1, 0], [0, 0]], [[1, 1], [1, 0]]]).bool()  # not a mean of samples' means
-        error = (torch.nn.functional.pixel_shuffle(prediction, 2) - target)**2
+        error = (prediction - target)**2
         region = mask.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, None].expand_as(error)
         torch.testing.assert_close(ReconstructionHead().loss(prediction, target, mask), error[region].mean())
 
@@ -137,3 +139,33 @@ class TestReconstructionHead:
     def test_refuses_an_unknown_region(self):
         with pytest.raises(InputError, match="but is 'visible'"):
             ReconstructionHead(region='visible')
+
+
+class TestReconstructionLoss:
+    prediction = torch.tensor([[[1., -3.], [0., 2.]]])
+    target = torch.tensor([[[0., 0.], [0., 0.5]]])
+
+    @pytest.mark.parametrize('criterion, full, masked', [
+        ('L1', 5.5 / 4, 2.), ('L2', 12.25 / 4, 5.), ('SmoothL1', (.5 + 2.5 + 1.) / 4, 1.5)])
+    def test_distances(self, criterion, full, masked):
+        loss = ReconstructionLoss(criterion)
+        assert loss(self.prediction, self.target).item() == pytest.approx(full)
+        assert loss(self.prediction, self.target, torch.tensor([[True, False]])).item() == pytest.approx(masked)
+
+    def test_simmims_formula(self):
+        """Sum of |x - y| M over (sum M + 1e-5) and 3 channels."""
+        prediction, target, mask = torch.randn(2, 5, 3), torch.randn(2, 5, 3), torch.rand(2, 5) < .5
+        expected = ((prediction - target).abs() * mask[..., None]).sum() / (mask.sum() + 1e-5) / 3
+        torch.testing.assert_close(ReconstructionLoss('L1', eps=1e-5)(prediction, target, mask), expected)
+        assert ReconstructionLoss('L1', eps=1e-5)(prediction, target, torch.zeros(2, 5).bool()) == 0
+
+    def test_cross_entropy_of_groups_of_classes(self):
+        logits, classes = torch.randn(2, 4, 3 * 5), torch.randint(5, (2, 4, 3))
+        mask = torch.rand(2, 4) < .5
+        picked = logits.view(2, 4, 3, 5).log_softmax(-1).gather(-1, classes[..., None])[..., 0]
+        torch.testing.assert_close(ReconstructionLoss('CrossEntropy')(logits, classes, mask), -picked[mask].mean())
+        assert ReconstructionLoss('CrossEntropy').discrete and not ReconstructionLoss('L1').discrete
+
+    def test_refuses_an_unknown_criterion(self):
+        with pytest.raises(InputError, match="L1, L2, SmoothL1, CrossEntropy, but is 'Huber'"):
+            ReconstructionLoss('Huber')

@@ -1,7 +1,4 @@
-"""What every masked-image-modelling algorithm shares: the batched mask and the input size."""
-from abc import abstractmethod
-
-import torch
+"""What every masked-image-modelling algorithm shares: the wiring, the batched mask and the input size."""
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor
 
@@ -17,7 +14,7 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     Args:
         backbone: Config of the encoder; image and window size follow from ``input_size`` unless stated.
-        neck: Config of the decoder, without ``out_channels``: they follow from the target.
+        neck: Config of the decoder, without ``out_channels`` and ``out_stride``: they follow from the target.
         head: Config of the head.
         target_generator: Config of the target.
         input_size: Height and width of the images in pixels, or one number for both.
@@ -39,10 +36,13 @@ class MaskedImageModel(BaseSelfSupervisor):
             raise InputError('input_size must be a positive number of pixels or (height, width), but is '
                              f'{input_size!r}')
         size = tuple(size)
-        out_channels = self._values_per_token(neck.get('stride'), target_generator)
+        if target_generator.layout != 'map':
+            raise InputError(f"the target's layout must be 'map' here, but is {target_generator.layout!r}")
+        if 'stride' not in neck:
+            raise InputError("the neck's config must state its stride, the pixels per token of the encoder's output")
         super().__init__(
             backbone=with_input_size(backbone, size, neck['stride']),
-            neck={'out_channels': out_channels, **neck},
+            neck={**neck, 'out_channels': target_generator.channels, 'out_stride': target_generator.map_stride},
             head=head,
             target_generator=target_generator,
             data_preprocessor=dict(data_preprocessor),
@@ -50,25 +50,22 @@ class MaskedImageModel(BaseSelfSupervisor):
         if not isinstance(self.data_preprocessor, MaskingDataPreprocessor):
             raise InputError(f'{type(self).__name__} needs a masking data preprocessor such as '
                              f'mim_plugins.MaskingDataPreprocessor, but got {type(self.data_preprocessor).__name__}')
+        self._check_loss()
         self.fill = MODELS.build(fill)
+        self.fill.attach(self.backbone)
         self.set_input_size(size)
 
-    @staticmethod
-    def _values_per_token(stride: int | None, target: torch.nn.Module) -> int:
-        if stride is None:
-            raise InputError("the neck's config must state its stride, the pixels per token of the encoder's output")
-        if target.layout != 'map':
-            raise InputError(f"the target's layout must be 'map' here, but is {target.layout!r}")
-        if stride % target.map_stride:
-            raise InputError(f'tokens of {stride} px cannot predict whole target cells of '
-                             f'{target.map_stride} px')
-        return target.channels * (stride // target.map_stride)**2
+    def _check_loss(self) -> None:
+        discrete = getattr(self.head.loss_module, 'discrete', None)
+        if discrete is not None and discrete != self.target_generator.discrete:
+            raise InputError('classes as target go with the criterion CrossEntropy and values with another one, but '
+                             f'{type(self.target_generator).__name__} came with {self.head.loss_module.criterion}')
 
     def set_input_size(self, size: tuple[int, int]) -> None:
-        """Take images of another size from now on.
+        """Take images of another size from now on; parameters keep their shapes.
 
-        The parts read the size from the images; what the encoder was built with stays: a ViT's position
-        table is interpolated in its forward, a Swin's window is kept.
+        Parts that depend on the size (windows, fixed position tables) are told by their own
+        ``set_input_size``; the others read it from the images.
 
         Args:
             size: (H, W) in pixels.
@@ -83,6 +80,10 @@ class MaskedImageModel(BaseSelfSupervisor):
         if strategy.unit % self.target_generator.map_stride:
             raise InputError(f'mask units of {strategy.unit} px cannot be laid on target cells of '
                              f'{self.target_generator.map_stride} px')
+        self.fill.check_unit(strategy.unit)
+        for part in (self.backbone, self.neck):
+            if hasattr(part, 'set_input_size'):
+                part.set_input_size(size)
         self.input_size = size
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mask: Tensor | None = None,
@@ -111,11 +112,15 @@ class MaskedImageModel(BaseSelfSupervisor):
                              f'but {inputs.shape[-2]}x{inputs.shape[-1]} came from the pipeline')
         return self.loss(inputs, mask) if mode == 'loss' else self.reconstruct(inputs, mask)
 
-    @abstractmethod
+    def predict(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Decode the corrupted images [B, C, H, W] into a map on the target's grid."""
+        return self.neck(self.fill.encode(self.backbone, inputs, mask), tuple(inputs.shape[-2:]))
+
     def loss(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Losses of normalised images [B, C, H, W] under a mask [B, h, w]; True = masked."""
+        target = self.target_generator(inputs)
+        return dict(loss=self.head.loss(self.predict(inputs, mask), target, mask))
 
-    @abstractmethod
     def reconstruct(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """What the loss compares, for pictures and monitors.
 
@@ -123,3 +128,6 @@ class MaskedImageModel(BaseSelfSupervisor):
             ``corrupted`` [B, C, H, W], ``prediction`` and ``target`` [B, C', H', W'] on the target's
             grid, ``mask`` [B, h, w].
         """
+        return dict(
+            corrupted=self.fill(inputs, mask), prediction=self.predict(inputs, mask),
+            target=self.target_generator(inputs), mask=mask)

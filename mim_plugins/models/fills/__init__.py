@@ -1,3 +1,5 @@
+from .base import Fill
 from .image_token import ImageTokenFill
+from .inside import PatchTokenFill, TokenDropFill
 
-__all__ = ['ImageTokenFill']
+__all__ = ['Fill', 'ImageTokenFill', 'PatchTokenFill', 'TokenDropFill']

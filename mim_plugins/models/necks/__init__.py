@@ -1,3 +1,4 @@
+from .base import Decoder
 from .transformer_decoder import TransformerDecoder
 
-__all__ = ['TransformerDecoder']
+__all__ = ['Decoder', 'TransformerDecoder']

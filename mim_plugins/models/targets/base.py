@@ -16,7 +16,7 @@ class MapTarget(BaseModule):
     Targets are computed in float32 without gradient, whatever the surrounding autocast.
 
     Args:
-        channels: Channels C of the map.
+        channels: Channels C of the map; for classes the logits to predict per cell.
         map_stride: Pixels per cell of the map.
         layout: ``'map'`` gives [B, C, H / map_stride, W / map_stride]; ``'tokens'`` gives [B, N, C'],
             which is what mmpretrain's MaskFeat and MAE-like algorithms want of a ``target_generator``.
@@ -24,11 +24,13 @@ class MapTarget(BaseModule):
 
     Attributes:
         channels_last: Order within a token's vector: (row, column, channel) or (channel, row, column).
+        discrete: The map holds int64 classes [B, G, h, w] of G groups, each with ``channels / G`` classes.
 
     Raises:
         InputError: Unknown layout, or a token that does not hold whole cells.
     """
     channels_last = False
+    discrete = False
 
     def __init__(self, channels: int, map_stride: int, layout: Literal['map', 'tokens'] = 'map',
                  stride: int = 16) -> None:

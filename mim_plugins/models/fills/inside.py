@@ -1,0 +1,166 @@
+"""Fills inside the encoder: a forward hook on one of its modules, so that its forward stays its own."""
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmpretrain.models import VisionTransformer
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ...ops import resize_mask
+from ...registry import MODELS
+from .base import Fill
+
+
+def _inner(encoder: nn.Module) -> nn.Module:
+    """The model that a timm wrapper holds, or the encoder itself."""
+    return getattr(encoder, 'timm_model', encoder)
+
+
+def _projection(encoder: nn.Module) -> nn.Conv2d | None:
+    """The convolution that embeds patches, if there is one and its patches do not overlap."""
+    embedding = getattr(_inner(encoder), 'patch_embed', None)
+    found = [module for module in embedding.modules() if isinstance(module, nn.Conv2d)] if embedding else []
+    return found[0] if len(found) == 1 and found[0].kernel_size == found[0].stride else None
+
+
+class HookFill(Fill):
+    """A fill that changes what one module of the encoder gives, while a mask is at work.
+
+    The hook is registered once and does nothing on other calls of the encoder; ``backbone.*`` keeps its
+    names for transfer, and the token's gradient flows inside the algorithm's own forward.
+    """
+
+    patch: tuple[int, int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._mask: Tensor | None = None
+
+    def check_unit(self, unit: int) -> None:
+        if any(unit % side for side in self.patch):
+            raise InputError('mask units of {} px cannot be laid on patches of {}x{} px'.format(unit, *self.patch))
+
+    def _hook(self, module: nn.Module, inputs: tuple, output: object) -> object:
+        return output if self._mask is None else self.change(module, inputs, output, self._mask)
+
+    @abstractmethod
+    def change(self, module: nn.Module, inputs: tuple, output: object, mask: Tensor) -> object:
+        """What the module gives under what :meth:`encode` put to work."""
+
+    @contextmanager
+    def _at_work(self, mask: Tensor) -> Iterator[None]:
+        self._mask = mask
+        try:
+            yield
+        finally:
+            self._mask = None
+
+    def forward(self, images: Tensor, mask: Tensor) -> Tensor:
+        # A picture of what is not seen; the encoder itself gets the images.
+        return images.masked_fill(resize_mask(mask, tuple(images.shape[-2:])).unsqueeze(1), 0)
+
+    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Tensor | tuple[Tensor, ...]:
+        with self._at_work(mask):
+            return encoder(images)
+
+
+@MODELS.register_module()
+class PatchTokenFill(HookFill):
+    """Replaces masked tokens by a learnable one, after patch and before position embedding.
+
+    SimMIM, arXiv 2111.09886, section 3.2. For encoders with one patch embedding whose patches do not
+    overlap: mmpretrain's ViT, BEiT, Swin and SwinV2, and timm's of that kind.
+
+    Args:
+        std: Standard deviation of the token's truncated normal initialisation.
+        bound: The token's largest absolute value. SimMIM's Swin does not cut in effect, its ViT at 0.02.
+    """
+
+    def __init__(self, std: float = 0.02, bound: float = 2.) -> None:
+        super().__init__()
+        self.std = std
+        self.bound = bound
+
+    def attach(self, encoder: nn.Module) -> None:
+        projection = _projection(encoder)
+        if projection is None:
+            raise InputError(f'{type(self).__name__} needs an encoder with one patch embedding without overlap, which '
+                             f'{type(_inner(encoder)).__name__} has not: mask on the image instead, with '
+                             'mim_plugins.ImageTokenFill')
+        self.patch = projection.stride
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, projection.out_channels))
+        _inner(encoder).patch_embed.register_forward_hook(self._hook)
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        nn.init.trunc_normal_(self.mask_token, std=self.std, a=-self.bound, b=self.bound)
+
+    def change(self, module: nn.Module, inputs: tuple, output: Tensor | tuple, mask: Tensor) -> Tensor | tuple:
+        tokens, *grid = output if isinstance(output, tuple) else (output, )
+        height, width = inputs[0].shape[-2:]
+        masked = resize_mask(mask, (height // self.patch[0], width // self.patch[1]))
+        masked = masked if tokens.ndim == 4 else masked.flatten(1)  # timm may keep [B, h, w, C]
+        filled = torch.where(masked.unsqueeze(-1), self.mask_token.to(tokens.dtype), tokens)
+        return (filled, *grid) if grid else filled
+
+
+@MODELS.register_module()
+class TokenDropFill(HookFill):
+    """Keeps masked tokens from the encoder and puts a learnable token in their places behind it.
+
+    MAE's corruption (arXiv 2111.06377, section 3; FastMIM, arXiv 2212.06593, ablates it). For mmpretrain's
+    and timm's plain ViT; position embeddings are resized by the encoder's own forward, so any size and
+    rectangle works. The decoder needs ``with_position_embedding``.
+
+    Args:
+        std: Standard deviation of the token's normal initialisation.
+
+    Raises:
+        InputError: From a batch whose masks differ in their number of masked tokens.
+    """
+
+    def __init__(self, std: float = 0.02) -> None:
+        super().__init__()
+        self.std = std
+
+    def attach(self, encoder: nn.Module) -> None:
+        inner = _inner(encoder)
+        # The modules right behind the addition of the position embedding.
+        place = inner.drop_after_pos if isinstance(inner, VisionTransformer) else getattr(inner, 'patch_drop', None)
+        projection = _projection(encoder)
+        if place is None or projection is None or getattr(encoder, 'out_type', 'raw') != 'raw':
+            raise InputError("TokenDropFill needs a plain ViT, mmpretrain's with out_type='raw' or timm's, but got "
+                             f'{type(inner).__name__}')
+        self.patch = projection.stride
+        self.num_extra_tokens = encoder.num_extra_tokens
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, projection.out_channels))
+        place.register_forward_hook(self._hook)
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        nn.init.normal_(self.mask_token, std=self.std)
+
+    def _visible(self, mask: Tensor, images: Tensor) -> Tensor:
+        """Places of the visible tokens of each sample in order, [B, K, 1]."""
+        masked = resize_mask(mask, tuple(side // step for side, step in zip(
+            images.shape[-2:], self.patch, strict=True))).flatten(1)
+        counts = (~masked).sum(1)
+        if not torch.all(counts == counts[0]):
+            raise InputError('dropped tokens must be as many in every sample, but the masks leave between '
+                             f'{int(counts.min())} and {int(counts.max())} of {masked.shape[1]} tokens visible')
+        return masked.to(torch.uint8).argsort(dim=1, stable=True)[:, :int(counts[0]), None]
+
+    def change(self, module: nn.Module, inputs: tuple, output: Tensor, mask: Tensor) -> Tensor:
+        extra, tokens = output[:, :self.num_extra_tokens], output[:, self.num_extra_tokens:]
+        return torch.cat([extra, tokens.gather(1, mask.expand(-1, -1, tokens.shape[-1]))], dim=1)
+
+    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Tensor:
+        visible = self._visible(mask, images)
+        features = super().encode(encoder, images, visible)
+        features = features if isinstance(features, Tensor) else features[-1]
+        extra, tokens = features[:, :self.num_extra_tokens], features[:, self.num_extra_tokens:]
+        number = images.shape[-2] // self.patch[0] * (images.shape[-1] // self.patch[1])
+        full = self.mask_token.to(tokens.dtype).expand(len(tokens), number, -1)
+        return torch.cat([extra, full.scatter(1, visible.expand_as(tokens), tokens)], dim=1)
