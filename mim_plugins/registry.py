@@ -20,5 +20,7 @@ DATASETS = Registry(
 TRANSFORMS = Registry(
     'transform', parent=mmengine_registry.TRANSFORMS, scope=SCOPE, locations=['mim_plugins.datasets'])
 HOOKS = Registry('hook', parent=mmengine_registry.HOOKS, scope=SCOPE, locations=['mim_plugins.engine.hooks'])
+OPTIMIZERS = Registry(
+    'optimizer', parent=mmengine_registry.OPTIMIZERS, scope=SCOPE, locations=['mim_plugins.engine.optim'])
 TASK_UTILS = Registry(
     'task util', parent=mmengine_registry.TASK_UTILS, scope=SCOPE, locations=['mim_plugins.models'])

@@ -55,11 +55,28 @@ def load_config(path: str, options: dict | None = None, data_root: str | None = 
     except (KeyError, TypeError) as error:
         raise InputError(f'the options do not fit the config: {_one_line(error)}') from error
     _check_keys(cfg)
+    _check_values(cfg)
     return cfg
 
 
 def _one_line(error: Exception) -> str:
     return ' '.join(f'{type(error).__name__}: {error}'.split())
+
+
+def _check_values(cfg: Config) -> None:
+    """Refuse values that mmengine would stumble over only deep inside."""
+    for name in _LOADERS:
+        batch = (cfg.get(name) or {}).get('batch_size', 1)
+        if not isinstance(batch, int) or batch < 1:
+            raise InputError(f'{name}.batch_size must be a whole number of at least 1, but is {batch!r}')
+    lr = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr', 1.)
+    if not isinstance(lr, (int, float)):
+        raise InputError(f'optim_wrapper.optimizer.lr must be a number, but is {lr!r}')
+    hooks = cfg.get('default_hooks') or {}
+    for name, hook in hooks.items():
+        if isinstance(hook, dict) and 'type' not in hook:
+            others = ', '.join(sorted(set(hooks) - {name}))
+            raise InputError(f'default_hooks has no {name} to change; it has {others}')
 
 
 def _check_keys(cfg: Config) -> None:

@@ -5,11 +5,12 @@ from .fills import Fill, ImageTokenFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
 from .losses import ReconstructionLoss
 from .necks import Decoder, TransformerDecoder
-from .preprocessors import MaskingDataPreprocessor, RandomMasks
-from .targets import HOGTarget, MapTarget, PixelTarget
+from .preprocessors import BlockMasks, FixedMasks, MaskingDataPreprocessor, RandomMasks, SquareMasks
+from .targets import ClassTarget, ColorBinTarget, ColorClusterTarget, HOGTarget, MapTarget, PixelTarget, TokenizerTarget
 
 __all__ = [
-    'Decoder', 'FastMIM', 'Fill', 'HOGTarget', 'ImageTokenFill', 'MapTarget', 'MaskedImageModel',
-    'MaskingDataPreprocessor', 'PatchTokenFill', 'PixelTarget', 'RandomMasks', 'ReconstructionHead',
-    'ReconstructionLoss', 'SimMIM', 'SinCosVisionTransformer', 'TokenDropFill', 'TransformerDecoder'
+    'BlockMasks', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'Decoder', 'FastMIM', 'Fill', 'FixedMasks',
+    'HOGTarget', 'ImageTokenFill', 'MapTarget', 'MaskedImageModel', 'MaskingDataPreprocessor', 'PatchTokenFill',
+    'PixelTarget', 'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss', 'SimMIM', 'SinCosVisionTransformer',
+    'SquareMasks', 'TokenDropFill', 'TokenizerTarget', 'TransformerDecoder'
 ]

@@ -12,6 +12,11 @@ Rounding = Literal['floor_keep', 'ceil_masked', 'floor_masked']
 # 25 units at ratio .8 keep 5, where float arithmetic says 4.99...
 _EPS = 1e-9
 
+# Rectangles per block mask, and how the largest possible area goes down from each to the next: enough for grids
+# up to 48x48 at ratio .75. On 14x14 AvgDist is 8 to 14 % above that of BEiT's own procedure at ratios .4 and .6.
+_BLOCKS = 32
+_SHRINKING = 0.9
+
 
 def mask_count(units: int, ratio: float, rounding: Rounding = 'floor_keep') -> int:
     """Number of masked units.
@@ -62,12 +67,123 @@ def random_masks(batch: int,
     Returns:
         Bool [batch, *grid], True = masked.
     """
-    units = grid[0] * grid[1]
-    masked = mask_count(units, ratio, rounding)
-    noise = torch.rand(batch, units, generator=generator, device=device)
-    masks = torch.zeros(batch, units, dtype=torch.bool, device=device)
-    masks.scatter_(1, noise.argsort(dim=1)[:, :masked], True)
-    return masks.view(batch, *grid)
+    masked = mask_count(grid[0] * grid[1], ratio, rounding)
+    noise = torch.rand(batch, grid[0] * grid[1], generator=generator, device=device)
+    return _mask_lowest(noise, masked).view(batch, *grid)
+
+
+def _mask_lowest(scores: Tensor, count: int) -> Tensor:
+    """Mask the ``count`` units with the lowest scores [B, units] of each sample."""
+    masks = torch.zeros_like(scores, dtype=torch.bool)
+    return masks.scatter_(1, scores.argsort(dim=1)[:, :count], True)
+
+
+def _unit_places(grid: tuple[int, int], device: torch.device | str | None) -> tuple[Tensor, Tensor]:
+    """Row [h, 1] and column [w] of every unit."""
+    return torch.arange(grid[0], device=device).view(-1, 1), torch.arange(grid[1], device=device)
+
+
+def block_masks(batch: int,
+                grid: tuple[int, int],
+                ratio: float,
+                rounding: Rounding = 'floor_keep',
+                generator: torch.Generator | None = None,
+                device: torch.device | str | None = None,
+                min_block: int = 16,
+                min_aspect: float = 0.3) -> Tensor:
+    """Block-wise masks (BEiT, arXiv 2106.08254, algorithm 1) with the same count in every sample.
+
+    Rectangles are laid over each other until enough units are masked; the last one is cut down evenly towards
+    its own centre. BEiT draws one after the other, the largest area being what is still missing. Here a fixed
+    number is drawn at once, the largest area shrinking geometrically, so that the device never waits for the
+    host; should all of them not suffice, single units are drawn.
+
+    Args:
+        batch: Number of masks.
+        grid: Units in height and width.
+        ratio: Share to mask, in (0, 1).
+        rounding: See :func:`mask_count`.
+        generator: Source of randomness, on ``device``.
+        device: Where the masks are drawn.
+        min_block: Smallest area of a rectangle in units, at least 1, before it is cut.
+        min_aspect: Height / width of a rectangle is log-uniform between this and its inverse, in (0, 1];
+            rounding and narrow grids may exceed it.
+
+    Returns:
+        Bool [batch, *grid], True = masked.
+
+    Raises:
+        InputError: A smallest block or aspect out of its range, or see :func:`mask_count`.
+    """
+    if min_block < 1:
+        raise InputError(f'the smallest block must have at least 1 unit, but has {min_block}')
+    if not 0 < min_aspect <= 1:
+        raise InputError(f'the smallest aspect ratio of a block must lie in (0, 1], but is {min_aspect}')
+    height, width = grid
+    masked = mask_count(height * width, ratio, rounding)
+    smallest = min(min_block, masked)
+    # Per block, each [blocks, batch, 1, 1].
+    size, shape, down, right = torch.rand(4, _BLOCKS, batch, 1, 1, generator=generator, device=device)
+    block = torch.arange(_BLOCKS, device=device).view(-1, 1, 1, 1)
+    largest = (masked * _SHRINKING**block).clamp(min=smallest)
+    area = (smallest + size * (largest - smallest)).floor()
+    rows = (area * min_aspect**(2 * shape - 1)).sqrt().round()
+    rows = rows.maximum((area / width).ceil()).minimum(area.clamp(max=height))
+    columns = (area / rows).ceil()
+    top, left = ((height - rows + 1) * down).floor(), ((width - columns + 1) * right).floor()
+    y, x = _unit_places(grid, device)
+    # Distance from the block's centre as a share of its sides: below 1/2 inside.
+    distance = torch.maximum((y - top - (rows - 1) / 2).abs() / rows, (x - left - (columns - 1) / 2).abs() / columns)
+    single = _BLOCKS + torch.rand(batch, height, width, generator=generator, device=device)
+    order = torch.where(distance < 0.5, block + distance, single).amin(0)
+    return _mask_lowest(order.flatten(1), masked).view_as(order)
+
+
+def square_masks(batch: int,
+                 grid: tuple[int, int],
+                 ratio: float,
+                 rounding: Rounding = 'floor_keep',
+                 generator: torch.Generator | None = None,
+                 device: torch.device | str | None = None,
+                 center: tuple[float, float] | Literal['random'] = (0.5, 0.5)) -> Tensor:
+    """One square region per mask (SimMIM, arXiv 2111.09886, section 3.2), with the same count in every sample.
+
+    Where the count is no square number, the region is the squarest box that holds it with the end of the last
+    row left out; on a grid too narrow for it the box is as wide or as high as the grid.
+
+    Args:
+        batch: Number of masks.
+        grid: Units in height and width.
+        ratio: Share to mask, in (0, 1).
+        rounding: See :func:`mask_count`.
+        generator: Source of randomness, on ``device``; a fixed centre draws nothing.
+        device: Where the masks are made.
+        center: The region's centre as a share of (height, width), each in [0, 1], moved as little as keeps the
+            region inside; ``'random'`` takes for each sample any place inside with equal chance.
+
+    Returns:
+        Bool [batch, *grid], True = masked.
+
+    Raises:
+        InputError: A centre outside the image, or see :func:`mask_count`.
+    """
+    masked = mask_count(grid[0] * grid[1], ratio, rounding)
+    columns = min(grid[1], max(math.isqrt(masked - 1) + 1, math.ceil(masked / grid[0])))
+    rows = math.ceil(masked / columns)
+    room = (grid[0] - rows, grid[1] - columns)
+    if center == 'random':
+        draws = torch.rand(2, batch, 1, 1, generator=generator, device=device)
+        top, left = (((free + 1) * draw).floor() for free, draw in zip(room, draws.unbind()))
+    elif isinstance(center, str) or len(center) != 2 or not all(0 <= share <= 1 for share in center):
+        raise InputError("the centre of square masks must be 'random' or two shares of height and width in [0, 1], "
+                         f'but is {center!r}')
+    else:
+        corner = (share * side - box / 2 for share, side, box in zip(center, grid, (rows, columns)))
+        top, left = (min(max(math.floor(place + _EPS), 0), free) for place, free in zip(corner, room))
+    y, x = _unit_places(grid, device)
+    y, x = y - top, x - left
+    inside = (y >= 0) & (x >= 0) & (x < columns) & (y * columns + x < masked)
+    return inside.expand(batch, *grid).contiguous()
 
 
 def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:

@@ -49,6 +49,16 @@ def test_auto_scale_lr_is_linear_in_the_effective_batch(tmp_path):
     assert cfg.auto_scale_lr == dict(base_batch_size=2048, enable=False, scaled_to=512)
 
 
+@pytest.mark.parametrize('option, value, sentence', [
+    ('train_dataloader.batch_size', 0, 'train_dataloader.batch_size must be a whole number of at least 1, but is 0'),
+    ('optim_wrapper.optimizer.lr', 'abc', "optim_wrapper.optimizer.lr must be a number, but is 'abc'"),
+    ('default_hooks.checkpiont.interval', 1, 'default_hooks has no checkpiont to change; it has checkpoint, '),
+])
+def test_values_that_nothing_could_use_are_refused(tmp_path, option, value, sentence):
+    with pytest.raises(InputError, match=sentence):
+        launch.prepare_training(arguments(tmp_path, cfg_options={option: value}))
+
+
 def test_resume_forms(tmp_path):
     work_dir = str(tmp_path)
     fresh = launch.prepare_training(arguments(tmp_path, resume='auto', work_dir=work_dir))

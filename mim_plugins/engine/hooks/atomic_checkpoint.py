@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
 
 from ...errors import InputError
 from ...registry import HOOKS
@@ -33,7 +34,8 @@ class AtomicLocalBackend(LocalBackend):
 class AtomicCheckpointHook(CheckpointHook):
     """mmengine's checkpoint hook; a run killed while saving leaves no file that looks whole.
 
-    Arguments are mmengine's. With ``backend_args`` of one's own, that storage is written to as it is.
+    The state of a :class:`~mim_plugins.engine.optim.ShardedOptimizer` is gathered first. Arguments are
+    mmengine's. With ``backend_args`` of one's own, that storage is written to as it is.
 
     Raises:
         InputError: Unknown arguments, which mmengine would stumble over at the first save.
@@ -44,3 +46,9 @@ class AtomicCheckpointHook(CheckpointHook):
         if unknown:
             raise InputError(f'unknown options of the checkpoint hook: {", ".join(sorted(unknown))}')
         super().__init__(*args, backend_args=backend_args or dict(backend='mim_plugins.atomic'), **kwargs)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        gather = getattr(runner.optim_wrapper.optimizer, 'consolidate_state_dict', None)
+        if gather and self.save_optimizer:
+            gather(to=0)  # all processes take part, before the first one saves alone
+        super()._save_checkpoint_with_step(runner, step, meta)

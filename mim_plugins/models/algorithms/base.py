@@ -6,6 +6,7 @@ from ...errors import InputError
 from ...ops import divide
 from ...registry import MODELS
 from ..backbones import with_input_size
+from ..options import constructor_options
 from ..preprocessors import MaskingDataPreprocessor
 
 
@@ -16,7 +17,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         backbone: Config of the encoder; image and window size follow from ``input_size`` unless stated.
         neck: Config of the decoder, without ``out_channels`` and ``out_stride``: they follow from the target.
         head: Config of the head.
-        target_generator: Config of the target.
+        target_generator: Config of the target; ``mean`` and ``std`` follow from the preprocessor unless stated.
         input_size: Height and width of the images in pixels, or one number for both.
         fill: Config of what stands in the masked places.
         data_preprocessor: Config of a masking preprocessor.
@@ -29,7 +30,7 @@ class MaskedImageModel(BaseSelfSupervisor):
     def __init__(self, backbone: dict, neck: dict, head: dict, target_generator: dict,
                  input_size: int | tuple[int, int], fill: dict, data_preprocessor: dict,
                  init_cfg: dict | None = None) -> None:
-        target_generator = MODELS.build(target_generator)
+        target_generator = MODELS.build(self._with_normalization(target_generator, data_preprocessor))
         size = (input_size, input_size) if isinstance(input_size, int) else input_size
         if not (isinstance(size, (tuple, list)) and len(size) == 2 and all(
                 isinstance(side, int) and side > 0 for side in size)):
@@ -54,6 +55,14 @@ class MaskedImageModel(BaseSelfSupervisor):
         self.fill = MODELS.build(fill)
         self.fill.attach(self.backbone)
         self.set_input_size(size)
+
+    @staticmethod
+    def _with_normalization(target: dict, preprocessor: dict) -> dict:
+        """Tell a target that looks at intensities how the images were normalised."""
+        cls = MODELS.get(target['type'])
+        accepted = constructor_options(cls) if cls else set()
+        known = {name: preprocessor[name] for name in ('mean', 'std') if name in accepted and name in preprocessor}
+        return {**known, **target}
 
     def _check_loss(self) -> None:
         discrete = getattr(self.head.loss_module, 'discrete', None)

@@ -1,4 +1,4 @@
-from .mask_strategies import RandomMasks
+from .mask_strategies import BlockMasks, FixedMasks, RandomMasks, SquareMasks
 from .masking import MaskingDataPreprocessor
 
-__all__ = ['MaskingDataPreprocessor', 'RandomMasks']
+__all__ = ['BlockMasks', 'FixedMasks', 'MaskingDataPreprocessor', 'RandomMasks', 'SquareMasks']

@@ -1,8 +1,10 @@
 """What every target generator shares."""
 from abc import abstractmethod
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -54,11 +56,67 @@ class MapTarget(BaseModule):
     def make(self, images: Tensor) -> Tensor:
         """The map [B, C, H / map_stride, W / map_stride] of float32 images [B, 3, H, W]."""
 
+    def to_images(self, values: Tensor, images: Tensor) -> Tensor | None:
+        """Turn a target or prediction into colours to look at.
+
+        Args:
+            values: Map of this target, or a prediction of it: for classes their logits [B, channels, h, w].
+            images: The normalised images [B, C, H, W] that it belongs to.
+
+        Returns:
+            Normalised images [B, C, H / map_stride, W / map_stride], or None if the target has no colours.
+        """
+        return None
+
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Make the target of normalised images [B, C, H, W]; see ``layout`` for the result's shape."""
+        self.check_input_size(tuple(images.shape[-2:]))
         with torch.autocast(images.device.type, enabled=False):
             target = self.make(images.float())
         if self.layout == 'map':
             return target
         return patchify(target, self.stride // self.map_stride, self.channels_last)
+
+
+class ClassTarget(MapTarget):
+    """Classes made from down-sampled intensities, whatever the normalisation of the run.
+
+    Map int64 [B, groups, H / map_stride, W / map_stride]; goes with the criterion ``'CrossEntropy'``.
+
+    Args:
+        classes: Classes per group.
+        mean: What the data preprocessor subtracts, one number per channel or one for all.
+        std: What it divides by, likewise.
+        in_channels: Channels of the images.
+        downsample: Side in pixels of the squares that are averaged before anything else.
+        groups: Classes per cell.
+        cell: Side of a cell in averaged pixels.
+        **layout: ``layout`` and ``stride`` of :class:`MapTarget`.
+
+    Raises:
+        InputError: Mean or std of another number of channels, or see :class:`MapTarget`.
+    """
+    discrete = True
+
+    def __init__(self, classes: int, mean: Sequence[float], std: Sequence[float], in_channels: int = 3,
+                 downsample: int = 1, groups: int = 1, cell: int = 1, **layout: Any) -> None:
+        super().__init__(channels=groups * classes, map_stride=cell * downsample, **layout)
+        for name, values in (('mean', mean), ('std', std)):
+            if len(values) not in (1, in_channels):
+                raise InputError(f"a target's {name} must hold 1 or {in_channels} numbers, but is {list(values)}")
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(-1, 1, 1), persistent=False)
+        self.downsample = downsample
+        self.groups = groups
+
+    def intensities(self, images: Tensor) -> Tensor:
+        """Averaged pixels as they were before the normalisation, [B, C, H / downsample, W / downsample]."""
+        return F.avg_pool2d(images, self.downsample) * self.std + self.mean
+
+    def normalize(self, intensities: Tensor) -> Tensor:
+        """Intensities [B, C, h, w] as the data preprocessor normalises them."""
+        return (intensities - self.mean) / self.std
+
+    def likeliest(self, values: Tensor) -> Tensor:
+        """Classes [B, groups, h, w]: the values, or where they are logits [B, channels, h, w] the largest."""
+        return values.unflatten(1, (self.groups, -1)).argmax(2) if values.is_floating_point() else values

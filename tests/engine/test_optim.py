@@ -1,0 +1,41 @@
+import sys
+
+import pytest
+import torch
+
+from mim_plugins.analysis.curves import read_scalars
+from mim_plugins.engine.optim import ShardedOptimizer
+from mim_plugins.errors import InputError
+
+from .conftest import DEMO, ROOT, run_tool, small_run
+
+SHARDED = ('optim_wrapper.optimizer.type=mim_plugins.ShardedOptimizer', 'optim_wrapper.optimizer.optimizer_type=AdamW')
+
+
+def test_one_process_gets_the_plain_optimizer():
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    optimizer = ShardedOptimizer([dict(params=[parameter], lr=.5)], 'AdamW', lr=.1, weight_decay=0.)
+    assert type(optimizer) is torch.optim.AdamW and optimizer.param_groups[0]['lr'] == .5
+
+
+@pytest.mark.parametrize('name', ['Adamm', 'lr_scheduler'])
+def test_refuses_what_is_no_optimizer(name):
+    with pytest.raises(InputError, match=f"must name an optimizer of torch.optim, but is '{name}'"):
+        ShardedOptimizer([torch.nn.Parameter(torch.zeros(1))], name, lr=.1)
+
+
+def test_two_processes_train_save_and_resume_as_with_the_plain_optimizer(images, tmp_path):
+    start = (ROOT / 'tools' / 'dist_train.sh', DEMO, 2)
+
+    def run(name: str, port: int, *options: str, resume: bool = False) -> None:
+        command = small_run(images, tmp_path / name, *options, start=start) + ['--resume'] * resume
+        run_tool(*command, cwd=tmp_path, program='bash', PYTHON=sys.executable, PORT=str(port))
+
+    run('plain', 29651)
+    run('sharded', 29652, *SHARDED, 'train_cfg.max_epochs=1')
+    run('sharded', 29653, *SHARDED, resume=True)
+    losses = [[line['loss'] for line in read_scalars(tmp_path / name)] for name in ('plain', 'sharded')]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5) and len(losses[0]) == 4
+    states = [torch.load(tmp_path / name / 'epoch_2.pth', weights_only=False)['optimizer']['state']
+              for name in ('plain', 'sharded')]
+    assert states[0].keys() == states[1].keys()
