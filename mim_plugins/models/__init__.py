@@ -1,16 +1,17 @@
 """Parts of the masked-image-modelling pipeline, one room per role."""
 from .algorithms import FastMIM, MaskedImageModel, SimMIM
-from .backbones import SinCosVisionTransformer
+from .backbones import ResizableBEiT, ResizableSwin, ResizableSwinV2, SinCosVisionTransformer
 from .fills import Fill, ImageTokenFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
 from .losses import ReconstructionLoss
-from .necks import Decoder, TransformerDecoder
+from .necks import Decoder, InverseSwinDecoder, LinearDecoder, MLPDecoder, TransformerDecoder
 from .preprocessors import BlockMasks, FixedMasks, MaskingDataPreprocessor, RandomMasks, SquareMasks
 from .targets import ClassTarget, ColorBinTarget, ColorClusterTarget, HOGTarget, MapTarget, PixelTarget, TokenizerTarget
 
 __all__ = [
     'BlockMasks', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'Decoder', 'FastMIM', 'Fill', 'FixedMasks',
-    'HOGTarget', 'ImageTokenFill', 'MapTarget', 'MaskedImageModel', 'MaskingDataPreprocessor', 'PatchTokenFill',
-    'PixelTarget', 'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss', 'SimMIM', 'SinCosVisionTransformer',
-    'SquareMasks', 'TokenDropFill', 'TokenizerTarget', 'TransformerDecoder'
+    'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder', 'MLPDecoder', 'MapTarget',
+    'MaskedImageModel', 'MaskingDataPreprocessor', 'PatchTokenFill', 'PixelTarget', 'RandomMasks',
+    'ReconstructionHead', 'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM',
+    'SinCosVisionTransformer', 'SquareMasks', 'TokenDropFill', 'TokenizerTarget', 'TransformerDecoder'
 ]

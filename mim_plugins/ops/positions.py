@@ -1,7 +1,10 @@
-"""Position tables."""
+"""Position tables: made for a grid, or resized from one grid to another."""
+import torch
 import torch.nn.functional as F
 from mmpretrain.models.utils import build_2d_sincos_position_embedding
 from torch import Tensor
+
+from ..errors import InputError
 
 
 def sin_cos_position_embedding(grid: tuple[int, int], width: int, num_extra_tokens: int = 0) -> Tensor:
@@ -21,3 +24,79 @@ def sin_cos_position_embedding(grid: tuple[int, int], width: int, num_extra_toke
     # mmpretrain lays its grid out column by column: harmless for squares, transposed for rectangles.
     table = build_2d_sincos_position_embedding((grid[1], grid[0]), width)
     return F.pad(table, (0, 0, num_extra_tokens, 0))
+
+
+def relative_position_index(window: tuple[int, int]) -> Tensor:
+    """Row of a relative-position table for each pair of tokens in a window.
+
+    Args:
+        window: Tokens in height and width.
+
+    Returns:
+        Int64 [h * w, h * w]; tokens row by row, the first axis is the query.
+    """
+    height, width = window
+    rows = torch.arange(height).repeat_interleave(width)
+    columns = torch.arange(width).repeat(height)
+    row_offset = rows[:, None] - rows + height - 1
+    column_offset = columns[:, None] - columns + width - 1
+    return row_offset * (2 * width - 1) + column_offset
+
+
+def _resize(table: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic resize of [h, w, C], in float32."""
+    resized = F.interpolate(table.permute(2, 0, 1)[None].float(), size, mode='bicubic', align_corners=False)
+    return resized[0].permute(1, 2, 0).to(table.dtype)
+
+
+def resize_position_table(table: Tensor, from_window: tuple[int, int], to_window: tuple[int, int],
+                          num_extra: int = 0) -> Tensor:
+    """Bicubic resize of a relative-position table; the table itself for an equal window.
+
+    Args:
+        table: [(2h - 1) * (2w - 1) + num_extra, heads] for ``from_window`` = (h, w).
+        from_window: Tokens in height and width that the table was made for.
+        to_window: Those it shall serve.
+        num_extra: Trailing rows that stay as they are (BEiT's three for the cls token).
+
+    Returns:
+        [(2h' - 1) * (2w' - 1) + num_extra, heads].
+
+    Raises:
+        InputError: The table does not have the rows of ``from_window``.
+    """
+    shape = 2 * from_window[0] - 1, 2 * from_window[1] - 1
+    if len(table) != shape[0] * shape[1] + num_extra:
+        raise InputError(f'a relative-position table of {len(table)} rows is not one of a window of '
+                         f'{from_window[0]}x{from_window[1]} with {num_extra} extra rows')
+    if tuple(from_window) == tuple(to_window):
+        return table
+    places, extra = table[:shape[0] * shape[1]], table[shape[0] * shape[1]:]
+    resized = _resize(places.unflatten(0, shape), (2 * to_window[0] - 1, 2 * to_window[1] - 1))
+    return torch.cat([resized.flatten(0, 1), extra])
+
+
+def resize_position_embedding(embedding: Tensor, from_grid: tuple[int, int], to_grid: tuple[int, int],
+                              num_extra_tokens: int = 0) -> Tensor:
+    """Bicubic resize of a position embedding; the embedding itself for an equal grid.
+
+    Args:
+        embedding: [1, num_extra_tokens + h * w, C] for ``from_grid`` = (h, w).
+        from_grid: Tokens in height and width that it was made for.
+        to_grid: Those it shall serve.
+        num_extra_tokens: Leading tokens that stay as they are (cls: 1).
+
+    Returns:
+        [1, num_extra_tokens + h' * w', C].
+
+    Raises:
+        InputError: The embedding does not have the tokens of ``from_grid``.
+    """
+    if embedding.shape[1] != from_grid[0] * from_grid[1] + num_extra_tokens:
+        raise InputError(f'a position embedding of {embedding.shape[1]} tokens is not one of a grid of '
+                         f'{from_grid[0]}x{from_grid[1]} with {num_extra_tokens} extra tokens')
+    if tuple(from_grid) == tuple(to_grid):
+        return embedding
+    extra, places = embedding[:, :num_extra_tokens], embedding[0, num_extra_tokens:]
+    resized = _resize(places.unflatten(0, tuple(from_grid)), tuple(to_grid))
+    return torch.cat([extra, resized.flatten(0, 1)[None]], dim=1)

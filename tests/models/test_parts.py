@@ -76,7 +76,6 @@ class TestTransformerDecoder:
         decoder, tokens = self.make(num_extra_tokens=1, with_position_embedding=True), torch.ones(1, 7, 8)
         values = decoder(tokens, (32, 48)).flatten(2)
         assert len(torch.unique(values[0, 0])) == 24
-        assert torch.equal(self.make(num_extra_tokens=1)(tokens, (32, 48)).std((2, 3)) < 1e-6, torch.tensor([[False] * 3]))
 
     @pytest.mark.parametrize('channels_last', [True, False])
     def test_a_token_holds_its_cells_in_order(self, channels_last):

@@ -1,24 +1,41 @@
+from typing import Any
+
 from mmpretrain.models import VisionTransformer
+from mmpretrain.models.utils import to_2tuple
 from torch import nn
 
 from ...ops.positions import sin_cos_position_embedding
 from ...registry import MODELS
+from .depth import cut_arch
 
 
 @MODELS.register_module()
 class SinCosVisionTransformer(VisionTransformer):
     """mmpretrain's ViT with MAE's initialisation and a fixed sine-cosine position embedding.
 
-    The forward and the names of the weights are mmpretrain's: a checkpoint loads into its
-    ``VisionTransformer`` for fine-tuning. All arguments are mmpretrain's as well. The weights of linear
-    layers and of the patch projection start Xavier-uniform, linear biases at 0, the cls token normal with
-    standard deviation .02
-    (MAE, arXiv 2111.06377, appendix A; FastMIM, arXiv 2212.06593).
+    The forward and the names in the state dict are mmpretrain's: a checkpoint loads into its
+    ``VisionTransformer`` for fine-tuning. The weights of linear layers and of the patch projection start
+    Xavier-uniform, linear biases at 0, the cls token normal with standard deviation .02
+    (MAE, arXiv 2111.06377, appendix A; FastMIM, arXiv 2212.06593). The embedding is a buffer, made anew for
+    each size.
+
+    Args:
+        arch: As mmpretrain's.
+        patch_size: As mmpretrain's.
+        depth: Number of layers, counted from the first, that are kept; the others are left out.
+        **options: mmpretrain's.
+
+    Raises:
+        InputError: There are not ``depth`` layers.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.pos_embed.requires_grad = False
+    def __init__(self, arch: str | dict = 'base', patch_size: int | tuple[int, int] = 16, depth: int | None = None,
+                 **options: Any) -> None:
+        super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), patch_size=patch_size, **options)
+        self._patch = to_2tuple(patch_size)
+        table = self.pos_embed.data
+        del self.pos_embed
+        self.register_buffer('pos_embed', table)
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -33,5 +50,18 @@ class SinCosVisionTransformer(VisionTransformer):
         nn.init.xavier_uniform_(projection.data.view(len(projection), -1))
         if self.cls_token is not None:
             nn.init.normal_(self.cls_token, std=.02)
-        self.pos_embed.data.copy_(
-            sin_cos_position_embedding(self.patch_resolution, self.embed_dims, self.num_extra_tokens))
+        self._set_grid(self.patch_resolution)
+
+    def set_input_size(self, size: tuple[int, int]) -> None:
+        """Make the position embedding for images of ``size`` (H, W)."""
+        self._set_grid((size[0] // self._patch[0], size[1] // self._patch[1]))
+
+    def _set_grid(self, grid: tuple[int, int]) -> None:
+        self.patch_resolution = grid
+        self.pos_embed = sin_cos_position_embedding(grid, self.embed_dims, self.num_extra_tokens).to(self.pos_embed)
+
+    def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        # A fixed table of another size has nothing that the own one lacks.
+        stored = state_dict.get(f'{prefix}pos_embed')
+        if stored is not None and stored.shape != self.pos_embed.shape:
+            state_dict[f'{prefix}pos_embed'] = self.pos_embed

@@ -1,22 +1,8 @@
 """The one input size reaches the encoder's config."""
-import inspect
-
 from mmpretrain.registry import MODELS
 
 from ...errors import InputError
-
-
-def _options(cls: type) -> set[str]:
-    """Names of all constructor arguments, those that are passed on to base classes included."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        if '__init__' not in vars(base):
-            continue
-        parameters = inspect.signature(base.__init__).parameters
-        names |= set(parameters)
-        if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
-            break
-    return names
+from ..options import constructor_options
 
 
 def with_input_size(backbone: dict, size: tuple[int, int], stride: int) -> dict:
@@ -35,12 +21,13 @@ def with_input_size(backbone: dict, size: tuple[int, int], stride: int) -> dict:
         InputError: A stated window is larger than the last map.
     """
     cls = MODELS.get(backbone['type'])
-    accepted = _options(cls) if cls else set()
+    accepted = constructor_options(cls) if cls else set()
     last_map = size[0] // stride, size[1] // stride
-    derived = {'img_size': size, 'window_size': min(last_map)}
-    sized = {**{key: value for key, value in derived.items() if key in accepted}, **backbone}
-    window = sized.get('window_size')
-    if isinstance(window, int) and window > min(last_map):
-        raise InputError(f'attention windows of {window}x{window} do not fit the last map of '
-                         f'{last_map[0]}x{last_map[1]} that images of {size[0]}x{size[1]} give')
-    return sized
+    derived = {'img_size': size}
+    if 'window_size' in accepted and 'window_stride' not in accepted:  # our own encoders see to their windows
+        derived['window_size'] = min(last_map)
+        window = backbone.get('window_size')
+        if isinstance(window, int) and window > min(last_map):
+            raise InputError(f'attention windows of {window}x{window} do not fit the last map of '
+                             f'{last_map[0]}x{last_map[1]} that images of {size[0]}x{size[1]} give')
+    return {**{key: value for key, value in derived.items() if key in accepted}, **backbone}

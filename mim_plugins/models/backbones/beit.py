@@ -1,0 +1,101 @@
+"""The ViT that SimMIM uses: BEiT's, with one relative-position bias for all layers."""
+import math
+from typing import Any
+
+import torch
+from mmpretrain.models import BEiTViT
+from mmpretrain.models.backbones.beit import RelativePositionBias
+from mmpretrain.models.utils import to_2tuple
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ...ops.positions import relative_position_index, resize_position_table
+from ...registry import MODELS
+from .depth import cut_arch
+from .swin import resize_stored_tables
+
+# From cls, to cls, cls to itself: the table's last rows.
+_EXTRA = 3
+
+
+class SharedPositionBias(RelativePositionBias):
+    """mmpretrain's bias with a table for one grid that serves any, interpolated inside the forward."""
+
+    def __init__(self, window_size: tuple[int, int], num_heads: int) -> None:
+        super().__init__(window_size, num_heads)
+        self.set_grid(window_size)
+
+    def set_grid(self, grid: tuple[int, int]) -> None:
+        """Give the bias of (h, w) tokens and cls from now on."""
+        tokens, rows = grid[0] * grid[1], (2 * grid[0] - 1) * (2 * grid[1] - 1)
+        index = torch.empty(tokens + 1, tokens + 1, dtype=torch.int64)
+        index[1:, 1:] = relative_position_index(grid)
+        index[0], index[:, 0], index[0, 0] = rows, rows + 1, rows + 2
+        self.grid = tuple(grid)
+        self.register_buffer('grid_index', index.to(self.relative_position_bias_table.device), persistent=False)
+
+    def forward(self) -> Tensor:
+        """Bias [heads, 1 + N, 1 + N]."""
+        table = resize_position_table(self.relative_position_bias_table, self.window_size, self.grid, _EXTRA)
+        return table[self.grid_index].permute(2, 0, 1)
+
+
+@MODELS.register_module()
+class ResizableBEiT(BEiTViT):
+    """mmpretrain's BEiT-style ViT at any size (SimMIM, arXiv 2111.09886, section 4.1).
+
+    At the size it is built for it equals mmpretrain's with the same weights, and its state dict has the
+    same names and shapes. Linear weights start truncated normal with standard deviation .02, those that
+    end a residual branch divided by the root of twice the layer's number.
+
+    Args:
+        arch: As mmpretrain's.
+        img_size: Size (H, W) that the encoder is built for; the algorithm states it.
+        depth: Number of layers, counted from the first, that are kept; the others are left out.
+        **options: mmpretrain's.
+
+    Raises:
+        InputError: There are not ``depth`` layers.
+    """
+
+    def __init__(self, arch: str | dict = 'base', img_size: int | tuple[int, int] = 224, depth: int | None = None,
+                 **options: Any) -> None:
+        super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), img_size=img_size, **options)
+        if self.rel_pos_bias is not None:
+            if not self.with_cls_token:
+                raise InputError('the shared relative-position bias needs the cls token: with_cls_token=True')
+            self.rel_pos_bias = SharedPositionBias(self.patch_resolution, self.arch_settings['num_heads'])
+        self._patch = to_2tuple(options.get('patch_size', 16))
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            return
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if self.cls_token is not None:
+            nn.init.trunc_normal_(self.cls_token, std=.02)
+        for number, layer in enumerate(self.layers, start=1):
+            for weight in (layer.attn.proj.weight, layer.ffn.layers[1].weight):
+                weight.data.div_(math.sqrt(2 * number))
+
+    def set_input_size(self, size: tuple[int, int]) -> None:
+        """Set the grid for images of ``size`` (H, W); no parameter changes.
+
+        Raises:
+            InputError: Each layer has a table of its own, and the size is another than the one built for.
+        """
+        grid = size[0] // self._patch[0], size[1] // self._patch[1]
+        if self.rel_pos_bias is not None:
+            self.rel_pos_bias.set_grid(grid)
+        elif self.use_rel_pos_bias and grid != tuple(self.patch_resolution):
+            raise InputError('an encoder with a relative-position table in each layer keeps its grid of '
+                             '{}x{}, but {}x{} was asked for: use_shared_rel_pos_bias=True'.format(
+                                 *self.patch_resolution, *grid))
+
+    def _prepare_relative_position_bias_table(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        # mmpretrain's own needs scipy.interpolate.interp2d, which is gone.
+        resize_stored_tables(self, state_dict, prefix, _EXTRA)

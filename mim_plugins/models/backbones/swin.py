@@ -1,0 +1,161 @@
+"""Swin and SwinV2 at any size, with parameters of constant shape."""
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.logging import print_log
+from mmpretrain.models import SwinTransformer, SwinTransformerV2
+from mmpretrain.models.utils import to_2tuple
+
+from ...errors import InputError
+from ...ops.positions import resize_position_table
+from ...registry import MODELS
+from .depth import cut_arch
+from .window_attention import WindowAttention, set_stage_window, stage_windows, window_at
+
+
+class _ResizableWindows:
+    """What the two generations share: windows that follow the image size."""
+
+    def _start_windows(self, size: tuple[int, int], patch_size: int | tuple[int, int], stages: int,
+                       window_size: int | None, window_stride: int | None) -> list[int]:
+        """Side of each stage's windows at the size that the encoder is built for."""
+        if (window_size is None) == (window_stride is None):
+            raise InputError('windows need either window_size or window_stride, but got '
+                             f'window_size={window_size} and window_stride={window_stride}')
+        self._window_size = window_size
+        self._window_stride = window_stride
+        self._patch = to_2tuple(patch_size)
+        return stage_windows(self._window(size), self._grid(size), stages)
+
+    def _window(self, size: tuple[int, int]) -> int:
+        return self._window_size or window_at(size, self._window_stride)
+
+    def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        return -(-size[0] // self._patch[0]), -(-size[1] // self._patch[1])
+
+    def set_input_size(self, size: tuple[int, int]) -> None:
+        """Set windows and shifts for images of ``size`` (H, W); no parameter changes.
+
+        Raises:
+            InputError: The size has no whole windows.
+        """
+        grid = self._grid(size)
+        windows = stage_windows(self._window(size), grid, len(self.stages))
+        for number, (stage, window) in enumerate(zip(self.stages, windows, strict=True)):
+            set_stage_window(stage.blocks, window, (-(-grid[0] // 2**number), -(-grid[1] // 2**number)))
+
+
+@MODELS.register_module()
+class ResizableSwin(_ResizableWindows, SwinTransformer):
+    """mmpretrain's Swin whose windows follow the image size (FastMIM-P, arXiv 2212.06593, section 3.4).
+
+    At the size it is built for it equals mmpretrain's with the same weights, and its state dict has the
+    same names and shapes. At another size, tables of relative positions are interpolated inside the forward.
+
+    Args:
+        arch: As mmpretrain's.
+        img_size: Size (H, W) that the encoder is built for; the algorithm states it.
+        patch_size: As mmpretrain's.
+        window_stride: Pixels of the image's shorter side per window token: 32 makes windows of 4, 6 and 7 at
+            128, 192 and 224 px, 16 of 8 and 12 at 128 and 192. A stage whose map is smaller has windows as
+            large as the map.
+        window_size: Instead, windows of this side at every size.
+        table_window: Window that all tables are made for (FastMIM-P: 14); None is each stage's own at
+            ``img_size``.
+        depth: Number of blocks, counted from the first, that are kept; the others are left out.
+        stage_cfgs: As mmpretrain's.
+        **options: mmpretrain's.
+
+    Raises:
+        InputError: The windows are not stated clearly, do not fit the size, or there are not ``depth`` blocks.
+    """
+
+    def __init__(self, arch: str | dict = 'tiny', img_size: int | tuple[int, int] = 224,
+                 patch_size: int | tuple[int, int] = 4, window_stride: int | None = None,
+                 window_size: int | None = None, table_window: int | None = None, depth: int | None = None,
+                 stage_cfgs: Sequence[dict] | dict | None = None,
+                 **options: Any) -> None:
+        arch = cut_arch(self.arch_zoo, arch, depth, 'depths')
+        size, stages = to_2tuple(img_size), len(arch['depths'])
+        windows = self._start_windows(size, patch_size, stages, window_size, window_stride)
+        per_stage = [stage_cfgs or {}] * stages if isinstance(stage_cfgs, dict | None) else stage_cfgs
+        super().__init__(
+            arch=arch, img_size=size, patch_size=patch_size,
+            stage_cfgs=[self._with_attention(stage, window, to_2tuple(table_window or window))
+                        for stage, window in zip(per_stage, windows, strict=True)],
+            **options)
+        self.set_input_size(size)
+
+    @staticmethod
+    def _with_attention(stage: dict, window: int, table_window: tuple[int, int]) -> dict:
+        """A stage's config with our attention in every block."""
+        own = dict(window_msa=WindowAttention, table_window=table_window)
+
+        def with_own(block: dict) -> dict:
+            return {**block, 'attn_cfgs': {**block.get('attn_cfgs', {}), **own}}
+
+        blocks = stage.get('block_cfgs', {})
+        blocks = with_own(blocks) if isinstance(blocks, dict) else [with_own(block) for block in blocks]
+        return {**stage, 'window_size': window, 'block_cfgs': blocks}
+
+    def _prepare_relative_position_bias_table(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        # mmpretrain's own needs scipy.interpolate.interp2d, which is gone.
+        resize_stored_tables(self, state_dict, prefix)
+
+
+def resize_stored_tables(encoder: Any, state_dict: dict, prefix: str, num_extra: int = 0) -> None:
+    """Resize relative-position tables of a state dict to an encoder's own, bicubic; squares are assumed.
+
+    Args:
+        encoder: Module with parameters ``*relative_position_bias_table``.
+        state_dict: Changed in place.
+        prefix: What the encoder's names begin with in the state dict.
+        num_extra: Trailing rows of a table that stay as they are.
+    """
+    for name, own in encoder.state_dict().items():
+        stored = state_dict.get(prefix + name)
+        if not name.endswith('relative_position_bias_table') or stored is None or stored.shape == own.shape:
+            continue
+        sides = [int((len(table) - num_extra)**.5) // 2 + 1 for table in (stored, own)]
+        state_dict[prefix + name] = resize_position_table(
+            stored, to_2tuple(sides[0]), to_2tuple(sides[1]), num_extra)
+        index = name.replace('bias_table', 'index')
+        state_dict[prefix + index] = encoder.get_buffer(index)
+        print_log(f'{prefix}{name}: resized from windows of {sides[0]}x{sides[0]} to {sides[1]}x{sides[1]}', 'current')
+
+
+@MODELS.register_module()
+class ResizableSwinV2(_ResizableWindows, SwinTransformerV2):
+    """mmpretrain's SwinV2 whose windows follow the image size.
+
+    Positions come from a network on log-spaced coordinates, scaled by the current window or by
+    ``pretrained_window_sizes`` where given, so that there is no table to resize.
+
+    Args:
+        arch: As mmpretrain's.
+        img_size: Size (H, W) that the encoder is built for; the algorithm states it.
+        patch_size: As mmpretrain's.
+        window_stride: As in :class:`ResizableSwin`.
+        window_size: As in :class:`ResizableSwin`.
+        depth: As in :class:`ResizableSwin`.
+        pretrained_window_sizes: As mmpretrain's, one per stage; 0 is the current window.
+        **options: mmpretrain's.
+
+    Raises:
+        InputError: The windows are not stated clearly, do not fit the size, or there are not ``depth`` blocks.
+    """
+
+    def __init__(self, arch: str | dict = 'tiny', img_size: int | tuple[int, int] = 256,
+                 patch_size: int | tuple[int, int] = 4, window_stride: int | None = None,
+                 window_size: int | None = None, depth: int | None = None,
+                 pretrained_window_sizes: Sequence[int] | None = None, **options: Any) -> None:
+        arch = cut_arch(self.arch_zoo, arch, depth, 'depths')
+        size, stages = to_2tuple(img_size), len(arch['depths'])
+        windows = self._start_windows(size, patch_size, stages, window_size, window_stride)
+        pretrained = list(pretrained_window_sizes or [0] * stages)
+        super().__init__(arch=arch, img_size=size, patch_size=patch_size, window_size=windows,
+                         pretrained_window_sizes=pretrained, **options)
+        for stage, window in zip(self.stages, pretrained, strict=True):
+            for block in stage.blocks:
+                block.attn.w_msa.pretrained_window = to_2tuple(window)
+        self.set_input_size(size)

@@ -1,0 +1,125 @@
+"""Window attention whose window can change while its parameters keep their shapes."""
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.models.utils import WindowMSA, WindowMSAV2
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ...ops.positions import relative_position_index, resize_position_table
+
+
+class WindowAttention(WindowMSA):
+    """mmpretrain's window attention with a table for one window that serves any.
+
+    Names and shapes of parameters and buffers are mmpretrain's for the table's window. The bias is
+    interpolated from the table inside the forward (bicubic), so that nothing changes shape with the window.
+
+    Args:
+        embed_dims: Width.
+        window_size: Tokens in height and width of the first window.
+        num_heads: Attention heads.
+        table_window: The window that the table is made for; None is ``window_size``.
+        **options: mmpretrain's.
+    """
+
+    def __init__(self, embed_dims: int, window_size: tuple[int, int], num_heads: int,
+                 table_window: tuple[int, int] | None = None, **options: Any) -> None:
+        super().__init__(embed_dims, table_window or window_size, num_heads, **options)
+        self.set_window(window_size)
+
+    def set_window(self, window: tuple[int, int]) -> None:
+        """Attend within windows of (h, w) tokens from now on."""
+        self.current_window = tuple(window)
+        index = relative_position_index(window).to(self.relative_position_bias_table.device)
+        self.register_buffer('current_index', index, persistent=False)
+
+    def position_bias(self) -> Tensor:
+        """Bias of each pair of tokens in the current window, [heads, N, N]."""
+        table = resize_position_table(self.relative_position_bias_table, self.window_size, self.current_window)
+        return table[self.current_index].permute(2, 0, 1)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend.
+
+        Args:
+            x: [B * W, N, C], the W windows of one image after another.
+            mask: Added to the logits, [W, N, N].
+
+        Returns:
+            [B * W, N, C].
+        """
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        bias = self.position_bias()
+        if mask is not None:
+            # Windows and heads on one axis, so that the bias is not repeated for each image.
+            bias = (bias + mask[:, None]).flatten(0, 1)[None]
+            query, key, value = (part.unflatten(0, (-1, len(mask))).flatten(1, 2) for part in (query, key, value))
+        dropout = self.attn_drop.p if self.training else 0.
+        x_out = F.scaled_dot_product_attention(
+            query, key, value, bias.to(query.dtype), dropout, scale=self.scale)
+        x_out = x_out.reshape(len(x), self.num_heads, *x_out.shape[-2:]).transpose(1, 2).reshape(x.shape)
+        return self.proj_drop(self.proj(x_out))
+
+
+def set_log_window(attention: WindowMSAV2, window: tuple[int, int], pretrained: tuple[int, int]) -> None:
+    """Give a SwinV2 attention another window; its bias comes from a network on log-spaced coordinates.
+
+    Args:
+        attention: mmpretrain's module; its two tables become buffers that are not stored.
+        window: Tokens in height and width.
+        pretrained: Window that scales the coordinates; (0, 0) is ``window`` itself.
+    """
+    axes = []
+    for tokens, reference in zip(window, pretrained, strict=True):
+        offsets = torch.arange(1 - tokens, tokens, dtype=torch.float32)
+        scaled = 8 * offsets / max((reference or tokens) - 1, 1)
+        axes.append(scaled.sign() * torch.log2(scaled.abs() + 1) / 3)  # log2(8)
+    device = attention.logit_scale.device
+    table = torch.stack(torch.meshgrid(*axes, indexing='ij'), dim=-1)[None]
+    for name, value in (('relative_coords_table', table), ('relative_position_index', relative_position_index(window))):
+        attention.register_buffer(name, value.to(device), persistent=False)
+    attention.window_size = tuple(window)
+
+
+def stage_windows(window: int, grid: tuple[int, int], stages: int) -> list[int]:
+    """Side of the windows in each stage: ``window``, or the shorter side of a stage's map that is smaller.
+
+    Args:
+        window: Side in tokens.
+        grid: Tokens in height and width of the first stage; each further one has half of them.
+        stages: Number of stages.
+    """
+    return [min(window, -(-min(grid) // 2**stage)) for stage in range(stages)]
+
+
+def set_stage_window(blocks: Sequence[nn.Module], window: int, grid: tuple[int, int]) -> None:
+    """Give the blocks of a Swin stage another window; every second block is shifted by half of it.
+
+    Args:
+        blocks: mmpretrain's SwinBlock or SwinBlockV2.
+        window: Side in tokens, at most the map's shorter side.
+        grid: Tokens in height and width of the stage's map; a window that covers it is not shifted.
+    """
+    for number, block in enumerate(blocks):
+        attention = block.attn
+        attention.window_size = window
+        attention.shift_size = window // 2 if number % 2 and window < min(grid) else 0
+        if isinstance(attention.w_msa, WindowAttention):
+            attention.w_msa.set_window((window, window))
+        else:
+            set_log_window(attention.w_msa, (window, window), attention.w_msa.pretrained_window)
+
+
+def window_at(size: tuple[int, int], window_stride: int) -> int:
+    """Side of the windows for images of ``size`` (H, W): the shorter side over ``window_stride``.
+
+    Raises:
+        InputError: It does not divide.
+    """
+    if min(size) % window_stride:
+        raise InputError(f'images of {size[0]}x{size[1]} have no whole windows: their shorter side is no multiple of '
+                         f'window_stride={window_stride}')
+    return min(size) // window_stride
