@@ -18,5 +18,9 @@ class ImageDecodeError(InputError):
     """A file that cannot be read as an image; the message names the file."""
 
 
+class NonFiniteLossError(InputError):
+    """A training's loss is no number any more."""
+
+
 class UnreadableImagesError(InputError):
     """Too many files of a data set cannot be read."""

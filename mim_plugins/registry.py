@@ -17,6 +17,8 @@ SCOPE = 'mim_plugins'
 MODELS = Registry('model', parent=mmengine_registry.MODELS, scope=SCOPE, locations=['mim_plugins.models'])
 DATASETS = Registry(
     'dataset', parent=mmengine_registry.DATASETS, scope=SCOPE, locations=['mim_plugins.datasets'])
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=mmengine_registry.DATA_SAMPLERS, scope=SCOPE, locations=['mim_plugins.datasets'])
 TRANSFORMS = Registry(
     'transform', parent=mmengine_registry.TRANSFORMS, scope=SCOPE, locations=['mim_plugins.datasets'])
 HOOKS = Registry('hook', parent=mmengine_registry.HOOKS, scope=SCOPE, locations=['mim_plugins.engine.hooks'])

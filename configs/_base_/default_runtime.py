@@ -1,12 +1,13 @@
 # Shared by every recipe: mmpretrain's runtime, our hooks, reproducible seeds.
 _base_ = 'mmpretrain::_base_/default_runtime.py'
 
+# All by name, so that a recipe changes one without repeating the others.
 default_hooks = dict(
     logger=dict(interval=100),
-    checkpoint=dict(type='mim_plugins.AtomicCheckpointHook', interval=10, max_keep_ckpts=3))
-custom_hooks = [
-    dict(type='mim_plugins.RunSummaryHook'),
-    dict(type='mim_plugins.StrictLoadHook'),
-    dict(type='mim_plugins.ProgressBarHook'),
-]
+    checkpoint=dict(type='mim_plugins.AtomicCheckpointHook', interval=10, max_keep_ckpts=3),
+    run_summary=dict(type='mim_plugins.RunSummaryHook'),
+    strict_load=dict(type='mim_plugins.StrictLoadHook'),
+    iteration_seed=dict(type='mim_plugins.IterationSeedHook'),
+    loss_guard=dict(type='mim_plugins.LossGuardHook'),
+    progress_bar=dict(type='mim_plugins.ProgressBarHook'))
 randomness = dict(seed=0)

@@ -25,8 +25,8 @@ train_dataloader = dict(
         data_root='data/demo/pretrain',
         pipeline=[
             dict(type='mim_plugins.LoadRGBImage'),
-            dict(type='RandomResizedCrop', scale=size, crop_ratio_range=(0.5, 1.0), backend='pillow',
-                 interpolation='bicubic'),
+            dict(type='mim_plugins.RandomResizedCrop', scale=size, crop_ratio_range=(0.5, 1.0),
+                 backend='pillow', interpolation='bicubic'),
             dict(type='PackInputs'),
         ]))
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))

@@ -15,6 +15,7 @@ from mim_plugins.errors import ImageDecodeError, InputError, UnreadableImagesErr
 from mim_plugins.registry import DATASETS
 
 from .image_files import IMAGE_EXTENSIONS, name_some, path_at, read_list, scan_folder
+from .keyed import seeded, with_size
 
 UNTRIED, READ, UNREADABLE = range(3)
 
@@ -98,14 +99,21 @@ class UnlabelledImages(BaseDataset):
     def prepare_data(self, idx: int) -> dict | None:
         """The picture ``idx``, or the next readable one, through the pipeline.
 
+        Args:
+            idx: A place, or a :class:`SampleKey` that also states the sample's randomness and size.
+
         Raises:
             UnreadableImagesError: If too many files are unreadable.
         """
+        with seeded(idx):
+            return self._readable_from(idx)
+
+    def _readable_from(self, idx: int) -> dict | None:
         for step in range(len(self)):
             info = self.get_data_info((idx + step) % len(self))
             index = info['sample_idx']
             try:
-                data = self.pipeline(info)
+                data = self.pipeline(with_size(info, idx))
             except ImageDecodeError as error:
                 self._note_unreadable(index, error)
                 continue

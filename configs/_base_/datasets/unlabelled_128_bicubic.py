@@ -4,7 +4,7 @@ train_dataloader = dict(
     batch_size=256,
     num_workers=8,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='mim_plugins.KeyedSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
         type='mim_plugins.UnlabelledImages',
@@ -12,7 +12,7 @@ train_dataloader = dict(
         pipeline=[
             dict(type='mim_plugins.LoadRGBImage'),
             dict(
-                type='RandomResizedCrop',
+                type='mim_plugins.RandomResizedCrop',
                 scale=128,
                 crop_ratio_range=(0.2, 1.0),
                 backend='pillow',

@@ -1,3 +1,4 @@
+from .crops import RandomResizedCrop
 from .loading import LoadRGBImage
 
-__all__ = ['LoadRGBImage']
+__all__ = ['LoadRGBImage', 'RandomResizedCrop']

@@ -1,6 +1,12 @@
 from .atomic_checkpoint import AtomicCheckpointHook
+from .iteration_seed import IterationSeedHook
+from .loss_guard import LossGuardHook
 from .progress_bar import ProgressBarHook
+from .progressive_resolution import ProgressiveResolutionHook
 from .run_summary import RunSummaryHook
 from .strict_load import StrictLoadHook
 
-__all__ = ['AtomicCheckpointHook', 'ProgressBarHook', 'RunSummaryHook', 'StrictLoadHook']
+__all__ = [
+    'AtomicCheckpointHook', 'IterationSeedHook', 'LossGuardHook', 'ProgressBarHook', 'ProgressiveResolutionHook',
+    'RunSummaryHook', 'StrictLoadHook'
+]

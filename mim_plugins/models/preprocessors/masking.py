@@ -1,7 +1,6 @@
 """Normalisation and masking in one step on the training device."""
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.logging import MessageHub
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...ops import resize_mask
+from ...ops.seeds import key_seed
 from ...registry import MODELS, TASK_UTILS
 
 
@@ -49,9 +49,8 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         # Several batches may come within one iteration, as in validation.
         self._calls[training] = self._calls[training] + 1 if iteration == self._last_iteration[training] else 0
         self._last_iteration[training] = iteration
-        key = (info.get('seed') or 0, get_rank(), iteration, self._calls[training], int(training))
-        seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
-        return torch.Generator(device).manual_seed(int(seed >> 1))
+        seed = key_seed(info.get('seed') or 0, get_rank(), iteration, self._calls[training], int(training))
+        return torch.Generator(device).manual_seed(seed)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise and mask a collated batch.

@@ -1,0 +1,149 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+
+from ...errors import InputError
+from ...models import MaskedImageModel
+from ...registry import HOOKS
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A stretch of training at one size."""
+    begin: int
+    end: int
+    size: tuple[int, int]
+    batch_size: int | None
+
+
+def _read_stages(stages: Sequence[dict]) -> tuple[str, list[_Stage]]:
+    """What the stages are counted in, and the stages one after the other."""
+    units = [unit for stage in stages for unit in ('epochs', 'iters') if unit in stage]
+    if not stages or len(units) != len(stages) or len(set(units)) > 1:
+        raise InputError("each stage must state either its 'epochs' or its 'iters', all in the same, but they are "
+                         f'{list(stages)}')
+    plan: list[_Stage] = []
+    for stage in stages:
+        unknown = set(stage) - {units[0], 'size', 'batch_size'}
+        length, size = stage[units[0]], stage.get('size')
+        size = (size, size) if isinstance(size, int) else size
+        if unknown or not isinstance(length, int) or length < 1 or not isinstance(size, Sequence) or len(size) != 2:
+            raise InputError(f"a stage has a positive number of {units[0]}, a size in pixels or (height, width), and "
+                             f'maybe a batch_size, but one is {dict(stage)}')
+        begin = plan[-1].end if plan else 0
+        plan.append(_Stage(begin, begin + length, tuple(size), stage.get('batch_size')))
+    return units[0], plan
+
+
+@HOOKS.register_module()
+class ProgressiveResolutionHook(Hook):
+    """Pre-trains at one image size after the other (FastMIM-P, arXiv 2212.06593, section 3.4).
+
+    At the begin of a stage, and after a resume in any stage, the model is told by its ``set_input_size``
+    and the loader's sampler by its own; the size then travels with each sample's index, so that workers
+    need no restart and no batch of the old size is left. Parameters never change shape. Checkpoints note
+    size and batch size in their meta data.
+
+    Another batch size takes effect per process and scales the learning rate linearly with it. Then the
+    number of iterations per epoch changes as well, so it needs schedules that step once per epoch.
+
+    Args:
+        stages: Stages in order, e.g. ``[dict(epochs=200, size=128), dict(epochs=100, size=160)]``: length in
+            ``epochs`` or ``iters``, ``size`` in pixels or (height, width), optionally ``batch_size``. They
+            fill the whole training.
+
+    Raises:
+        InputError: The stages are not as described, do not fill the training, or model, sampler or
+            schedule cannot follow them.
+    """
+    priority = 'VERY_HIGH'  # before the hook that compares a checkpoint's shapes with the model's
+
+    def __init__(self, stages: Sequence[dict]) -> None:
+        self._unit, self._stages = _read_stages(stages)
+        self._stage: _Stage | None = None
+        self._batch_size: int | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Check the whole plan before the first iteration."""
+        loop, loader = runner.train_loop, runner.train_dataloader
+        wanted = EpochBasedTrainLoop if self._unit == 'epochs' else IterBasedTrainLoop
+        length = loop.max_epochs if self._unit == 'epochs' else loop.max_iters
+        if not isinstance(loop, wanted) or length != self._stages[-1].end:
+            raise InputError(f'the stages make {self._stages[-1].end} {self._unit}, but the training is an '
+                             f'{type(loop).__name__} of {length}')
+        if not hasattr(loader.sampler, 'set_input_size'):
+            raise InputError("ProgressiveResolutionHook needs a sampler that tells samples their size: "
+                             "sampler=dict(type='mim_plugins.KeyedSampler') or 'mim_plugins.KeyedInfiniteSampler', "
+                             f'but the loader has a {type(loader.sampler).__name__}')
+        model = self._model(runner)
+        for stage in reversed(self._stages):  # ends at the first
+            model.set_input_size(stage.size)
+        self._batch_size = loader.batch_size
+        if any(stage.batch_size for stage in self._stages):
+            self._check_schedules(runner)
+            loop._max_iters = sum((stage.end - stage.begin) * self._epoch_length(runner, stage)
+                                  for stage in reversed(self._stages))
+        if self._unit == 'iters':
+            loader.sampler.set_size_schedule(
+                [(stage.begin * loader.batch_size, stage.size) for stage in self._stages])
+        lines = [f'  {stage.begin:>7} - {stage.end:<7} {stage.size[0]} x {stage.size[1]} px, '
+                 f'{stage.batch_size or loader.batch_size} images per process' for stage in self._stages]
+        runner.logger.info('\n'.join([f'Stages, in {self._unit}', *lines]))
+
+    def _check_schedules(self, runner: Runner) -> None:
+        if self._unit == 'iters' or any(not scheduler.by_epoch for scheduler in runner.param_schedulers or []):
+            raise InputError('a batch size that changes between stages needs stages in epochs and schedules that step '
+                             'once per epoch: by_epoch=True without convert_to_iter_based')
+
+    def _epoch_length(self, runner: Runner, stage: _Stage) -> int:
+        loader = runner.train_dataloader
+        loader.batch_sampler.batch_size = stage.batch_size or loader.batch_size
+        return len(loader)
+
+    @staticmethod
+    def _model(runner: Runner) -> MaskedImageModel:
+        return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take the size that the weights were saved at, so that every shape matches."""
+        if runner._resume:
+            meta = checkpoint['meta']
+            self._model(runner).set_input_size(tuple(meta.get('input_size') or self._stages[0].size))
+            self._batch_size = meta.get('batch_size', self._batch_size)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        checkpoint['meta'].update(input_size=self._model(runner).input_size, batch_size=self._batch_size)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self._enter(runner, runner.epoch if self._unit == 'epochs' else runner.iter)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        if self._unit == 'iters':
+            self._enter(runner, runner.iter)
+
+    def _enter(self, runner: Runner, now: int) -> None:
+        stage = next((stage for stage in self._stages if now < stage.end), self._stages[-1])
+        if stage is self._stage:
+            return
+        self._stage = stage
+        self._model(runner).set_input_size(stage.size)
+        if self._unit == 'epochs':
+            runner.train_dataloader.sampler.set_input_size(stage.size)
+        self._set_batch_size(runner, stage)
+        runner.logger.info(f'{self._unit} {now}: images of {stage.size[0]}x{stage.size[1]} px from here to {stage.end}')
+
+    def _set_batch_size(self, runner: Runner, stage: _Stage) -> None:
+        loader = runner.train_dataloader
+        batch_size = stage.batch_size or loader.batch_size
+        factor = batch_size / self._batch_size
+        self._batch_size = loader.batch_sampler.batch_size = batch_size
+        if factor == 1:
+            return
+        # Schedules multiply what they find, and some look at their base values.
+        for group in runner.optim_wrapper.param_groups:
+            group.update(lr=group['lr'] * factor, initial_lr=group.get('initial_lr', group['lr']) * factor)
+        for scheduler in runner.param_schedulers or []:
+            scheduler.base_values = [value * factor for value in scheduler.base_values]

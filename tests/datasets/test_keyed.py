@@ -1,0 +1,162 @@
+"""Samples whose randomness and size travel with their index."""
+import pickle
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import DefaultSampler, InfiniteSampler, default_collate
+from mmpretrain.datasets import RandomResizedCrop as TheirCrop
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from mim_plugins.datasets import KeyedDataset, KeyedInfiniteSampler, KeyedSampler, RandomResizedCrop, SampleKey
+from mim_plugins.errors import InputError
+from mim_plugins.registry import DATASETS
+
+CROP = dict(type='mim_plugins.RandomResizedCrop', scale=(12, 20))
+PIPELINE = [dict(type='mim_plugins.LoadRGBImage'), CROP, dict(type='RandomFlip', prob=.5), dict(type='PackInputs')]
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two class folders with five pictures of noise in each."""
+    root = tmp_path_factory.mktemp('pictures')
+    noise = np.random.default_rng(0)
+    for index in range(10):
+        path = root / 'ab'[index % 2] / f'{index}.png'
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(noise.integers(256, size=(30, 40, 3), dtype=np.uint8)).save(path)
+    return root
+
+
+def unlabelled(folder: Path):
+    return DATASETS.build(dict(type='mim_plugins.UnlabelledImages', data_root=str(folder), pipeline=PIPELINE))
+
+
+def labelled(folder: Path):
+    return KeyedDataset(dict(type='mmpretrain.CustomDataset', data_root=str(folder), pipeline=PIPELINE))
+
+
+def epoch_of(dataset, epoch: int = 0, workers: int = 0, size=None) -> list[torch.Tensor]:
+    sampler = KeyedSampler(dataset, shuffle=True, seed=3)
+    sampler.set_epoch(epoch)
+    if size:
+        sampler.set_input_size(size)
+    loader = DataLoader(dataset, batch_size=2, sampler=sampler, num_workers=workers, collate_fn=default_collate)
+    return [batch['inputs'] for batch in loader]
+
+
+@pytest.mark.parametrize('make', [unlabelled, labelled])
+class TestSamples:
+
+    def test_repeat_whatever_the_workers_and_differ_by_epoch(self, folder, make):
+        dataset = make(folder)
+        first = epoch_of(dataset)
+        for workers in (0, 1, 2):
+            assert all(map(torch.equal, epoch_of(make(folder), workers=workers), first))
+        assert not any(map(torch.equal, epoch_of(dataset, epoch=1), first))
+
+    def test_leave_the_process_s_own_randomness_alone(self, folder, make):
+        dataset = make(folder)
+
+        def draw():
+            return random.random(), np.random.rand(), torch.rand(1).item()
+
+        random.seed(0), np.random.seed(0), torch.manual_seed(0)
+        untouched = draw()
+        random.seed(0), np.random.seed(0), torch.manual_seed(0)
+        dataset[SampleKey(1, (5, 0))]
+        assert draw() == untouched
+
+    def test_depend_on_index_and_seed(self, folder, make):
+        dataset = make(folder)
+        one = dataset[SampleKey(1, (5, 0))]['inputs']
+        assert torch.equal(dataset[SampleKey(1, (5, 0))]['inputs'], one)
+        assert not torch.equal(dataset[SampleKey(1, (5, 1))]['inputs'], one)
+        assert not torch.equal(dataset[SampleKey(1, (6, 0))]['inputs'], one)
+
+    def test_have_the_size_of_their_key(self, folder, make):
+        dataset = make(folder)
+        assert [batch.shape[-2:] for batch in epoch_of(dataset, size=(8, 16), workers=1)] == [(8, 16)] * 5
+        assert dataset[SampleKey(0, (0, ))]['inputs'].shape[-2:] == (12, 20)  # the pipeline's own again
+
+    def test_a_plain_index_is_as_before(self, folder, make):
+        dataset = make(folder)
+        np.random.seed(1), random.seed(1)
+        one = dataset[0]['inputs']
+        assert not torch.equal(dataset[0]['inputs'], one)  # the process's randomness goes on
+        assert dataset[0]['inputs'].shape[-2:] == (12, 20)
+
+
+class TestSamplers:
+
+    @pytest.mark.parametrize('epoch', [0, 4])
+    def test_the_order_is_mmengines(self, epoch):
+        ours, theirs = (cls(range(11), shuffle=True, seed=2) for cls in (KeyedSampler, DefaultSampler))
+        ours.set_epoch(epoch), theirs.set_epoch(epoch)
+        keys = list(ours)
+        assert keys == list(theirs) and len(ours) == len(theirs)
+        assert {key.seed for key in keys} == {(2, epoch)} and {key.size for key in keys} == {None}
+
+    def test_the_endless_order_is_mmengines_and_resumes(self):
+        ours, theirs = (cls(range(5), shuffle=True, seed=2) for cls in (KeyedInfiniteSampler, InfiniteSampler))
+        ours.set_size_schedule([(0, (8, 8)), (7, (16, 8))])
+        keys = [key for key, _ in zip(ours, range(12), strict=False)]
+        assert keys == [index for index, _ in zip(theirs, range(12), strict=False)]
+        assert [key.seed for key in keys] == [(2, 0, position) for position in range(12)]
+        assert [key.size for key in keys] == [(8, 8)] * 7 + [(16, 8)] * 5
+        resumed = KeyedInfiniteSampler(range(5), shuffle=True, seed=2)
+        resumed.set_size_schedule([(0, (8, 8)), (7, (16, 8))])
+        resumed.skip(6)
+        rest = [key for key, _ in zip(resumed, range(6), strict=False)]
+        assert [(key, key.seed, key.size) for key in rest] == [(key, key.seed, key.size) for key in keys[6:]]
+
+    def test_sizes_are_told_by_position_though_workers_draw_ahead(self, folder):
+        dataset = unlabelled(folder)
+        sampler = KeyedInfiniteSampler(dataset, seed=0)
+        sampler.set_size_schedule([(0, (8, 8)), (6, (16, 8))])
+        loader = DataLoader(dataset, 2, sampler=sampler, num_workers=2, prefetch_factor=4, collate_fn=default_collate)
+        sizes = [tuple(batch['inputs'].shape[-2:]) for batch, _ in zip(loader, range(6), strict=False)]
+        assert sizes == [(8, 8)] * 3 + [(16, 8)] * 3
+
+    def test_no_size_unless_asked(self):
+        sampler = KeyedInfiniteSampler(range(5), seed=0)
+        assert next(iter(sampler)).size is None
+        sampler = KeyedInfiniteSampler(range(5), seed=0)
+        sampler.set_input_size((8, 8))
+        assert next(iter(sampler)).size == (8, 8)
+
+
+def test_keys_are_indices_and_survive_pickling():
+    key = SampleKey(3, (1, 2), (8, 16))
+    twin = pickle.loads(pickle.dumps(key))
+    assert key == twin == 3 and 'abcd'[twin] == 'd'
+    assert (twin.seed, twin.size) == ((1, 2), (8, 16))
+
+
+class TestCrop:
+    image = np.random.default_rng(0).integers(256, size=(30, 40, 3), dtype=np.uint8)
+
+    @pytest.mark.parametrize('scale', [16, (12, 20)])
+    def test_equals_mmpretrains(self, scale):
+        options = dict(scale=scale, crop_ratio_range=(.2, 1.), backend='pillow', interpolation='bicubic')
+        pictures = []
+        for cls, results in ((TheirCrop, {}), (RandomResizedCrop, {}),
+                             (RandomResizedCrop, dict(input_size=(scale, scale) if scale == 16 else scale))):
+            np.random.seed(4)
+            pictures.append(cls(**options)({'img': self.image, **results}))
+        assert all(np.array_equal(picture['img'], pictures[0]['img']) for picture in pictures)
+        assert all(picture['img_shape'] == pictures[0]['img_shape'] for picture in pictures)
+
+    @pytest.mark.parametrize('channels', [1, 4, 8])
+    def test_other_numbers_of_channels(self, channels):
+        image = np.zeros((30, 40, channels), np.uint8)
+        assert RandomResizedCrop(16)({'img': image, 'input_size': (8, 16)})['img'].shape[:2] == (8, 16)
+
+
+def test_wrapped_data_sets_must_be_mmengines():
+    with pytest.raises(InputError, match="one of mmengine's data sets, but got ConcatDataset"):
+        KeyedDataset(dict(type='ConcatDataset', datasets=[dict(
+            type='mmpretrain.CustomDataset', data_root='nowhere', lazy_init=True)], lazy_init=True))
