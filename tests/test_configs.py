@@ -6,50 +6,78 @@ import torch
 from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
 
-from mim_plugins.registry import DATASETS, MODELS
+from mim_plugins.registry import DATA_SAMPLERS, DATASETS, HOOKS, MODELS
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
+METHODS = ['fastmim', 'simmim']
+# Encoders of 0.7 and 3 billion parameters: the same blocks, a sixteenth or less of the width.
+NARROW = {
+    'huge': dict(embed_dims=16, depths=[2, 2, 18, 2], num_heads=[1, 2, 4, 8], extra_norm_every_n_blocks=6),
+    'giant': dict(embed_dims=16, depths=[2, 2, 42, 4], num_heads=[1, 2, 4, 8], extra_norm_every_n_blocks=6),
+}
 
 
 def read(name: str) -> Config:
     return Config.fromfile(CONFIGS / name)
 
 
+def narrowed(cfg: Config) -> Config:
+    """The config with a narrow encoder where the full one would not fit a test."""
+    arch = cfg.model.backbone.get('arch')
+    if isinstance(arch, str) and arch in NARROW:
+        cfg.model.backbone.arch = NARROW[arch]
+        cfg.model.neck.in_channels = 8 * NARROW[arch]['embed_dims']
+    return cfg
+
+
 @pytest.mark.parametrize('name', LEAVES)
 def test_config_builds(name):
-    cfg = read(name)
+    cfg = narrowed(read(name))
     model = MODELS.build(cfg.model)
     size = cfg.model.input_size
     batch = model.data_preprocessor(
-        dict(inputs=torch.zeros(1, 3, size, size, dtype=torch.uint8), data_samples=[]), True)
+        dict(inputs=torch.zeros(2, 3, size, size, dtype=torch.uint8), data_samples=[]), True)
     with torch.no_grad():
         assert model(**batch, mode='loss')['loss'].isfinite()
-    dataset = {**cfg.train_dataloader.dataset, 'lazy_init': True}
-    DATASETS.build(dataset)
+    dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'lazy_init': True})
+    assert dataset.pipeline.transforms
+    assert DATA_SAMPLERS.build({**cfg.train_dataloader.sampler, 'dataset': range(4), 'seed': 0})
     scales = [step.scale for step in cfg.train_dataloader.dataset.pipeline if 'scale' in step]
     assert scales == [size]
+    assert all(HOOKS.build(hook) for hook in cfg.default_hooks.values() if hook.type.startswith('mim_plugins.'))
 
 
 @pytest.mark.parametrize('name', LEAVES)
 def test_recipe_has_a_card_and_fitting_arithmetic(name):
     text = (CONFIGS / name).read_text()
-    assert text.startswith('"""') and 'Command:' in text and 'Batch:' in text
+    card, body = text.removeprefix('"""').split('"""\n', 1)
+    assert text.startswith('"""') and 'Command:' in card and 'Batch:' in card and 'Result:' in card
+    assert f'configs/{name}' in card and len(body.splitlines()) <= 40
     cfg = read(name)
     assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_epochs
     assert cfg.param_scheduler[-1].begin == cfg.param_scheduler[0].end
+    batch = cfg.auto_scale_lr.base_batch_size
+    if not name.startswith('demo/'):
+        assert f'x {cfg.train_dataloader.batch_size} = {batch};' in card
+        assert f'-{cfg.train_cfg.max_epochs}e_' in name and f'xb{cfg.train_dataloader.batch_size}-' in name
 
 
-def test_the_metafile_names_every_recipe_as_it_is():
-    models = load(CONFIGS / 'fastmim' / 'metafile.yml')['Models']
+@pytest.mark.parametrize('method', METHODS)
+def test_the_metafile_names_every_recipe_as_it_is(method):
+    models = load(CONFIGS / method / 'metafile.yml')['Models']
+    readme = (CONFIGS / method / 'README.md').read_text()
     for model in models:
         cfg = Config.fromfile(CONFIGS.parent / model['Config'])
         assert Path(model['Config']).stem == model['Name']
+        assert f'[{model["Name"]}]({model["Name"]}.py)' in readme
         assert model['Metadata']['Epochs'] == cfg.train_cfg.max_epochs
         assert model['Metadata']['Batch Size'] == cfg.auto_scale_lr.base_batch_size
     assert {model['Config'].removeprefix('configs/') for model in models} == {
-        name for name in LEAVES if name.startswith('fastmim/')}
+        name for name in LEAVES if name.startswith(f'{method}/')}
+    assert f'configs/{method}/metafile.yml' in load(CONFIGS.parent / 'model-index.yml')['Import']
 
 
 def test_file_names_are_unique():
@@ -58,10 +86,50 @@ def test_file_names_are_unique():
     assert len(set(names)) == len(names)
 
 
+def rates(cfg: Config, epoch_length: int = 10) -> list[float]:
+    """Learning rate at the start of each epoch."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=cfg.optim_wrapper.optimizer.lr)
+    schedulers = []
+    for options in cfg.param_scheduler:
+        options = dict(options)
+        build = PARAM_SCHEDULERS.get(options.pop('type')).build_iter_from_epoch
+        options.pop('convert_to_iter_based')
+        schedulers.append(build(optimizer=optimizer, epoch_length=epoch_length, **options))
+    found = []
+    for iteration in range(cfg.train_cfg.max_epochs * epoch_length):
+        if iteration % epoch_length == 0:
+            found.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize('name, peak, warmup, drop', [
+    ('fastmim/fastmim_swin-large_8xb256-amp-400e_in1k-128.py', 1.2e-3, 10, 350),
+    ('fastmim/fastmim-p_swin-large_8xb256-amp-400e_in1k-128-192.py', 1.2e-3, 10, 350),
+    ('simmim/simmim_swin-base_16xb128-amp-800e_in1k-192.py', 4e-4, 10, 700),
+    ('simmim/simmim_swin-base_16xb128-amp-100e_in1k-192.py', 8e-4, 10, None),
+    ('simmim/simmim_vit-base_16xb128-amp-800e_in1k-224.py', 8e-4, 20, None),
+    ('fastmim/fastmim_cmt-small_8xb256-amp-800e_in1k-128.py', 1.2e-3, 10, None),
+])
+def test_schedules_are_the_papers(name, peak, warmup, drop):
+    found = rates(read(name))
+    assert found[0] < 2e-3 * peak and found[warmup] == pytest.approx(peak)
+    assert found[warmup // 2] < found[warmup]
+    if drop:
+        assert found[drop - 1] == pytest.approx(peak) and found[drop] == pytest.approx(peak / 10)
+        assert found[-1] == pytest.approx(peak / 10)
+    else:
+        assert found[(warmup + len(found)) // 2] == pytest.approx(peak / 2, rel=1e-2) and found[-1] < peak / 100
+
+
 # Published headless encoders, 85,798,656 (197 positions) and 86,743,224 (windows of 7), less what the
-# smaller position table (65) and windows (4) save.
+# position table (a buffer) and windows of 4 save; 303,301,632 for ViT-L with 197 positions.
 @pytest.mark.parametrize('name, encoder, tokens, values', [
-    ('fastmim/fastmim_vit-base_8xb256-amp-800e_in1k-128.py', 85_697_280, (8, 8), 108),
+    ('fastmim/fastmim_vit-base_8xb256-amp-800e_in1k-128.py', 85_798_656 - 197 * 768, (8, 8), 108),
+    ('fastmim/fastmim_vit-large_8xb256-amp-800e_in1k-128.py', 303_301_632 - 197 * 1024, (8, 8), 108),
     ('fastmim/fastmim_swin-base_8xb256-amp-400e_in1k-128.py', 86_698_104, (4, 4), 432),
 ])
 def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
@@ -74,7 +142,6 @@ def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
     assert model.neck.grid((128, 128)) == tokens and model.neck.values_per_token == values
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=1.2e-3, betas=(.9, .95), weight_decay=.05)
     assert cfg.auto_scale_lr.base_batch_size == 2048
-    assert cfg.param_scheduler[0].end == 10
 
 
 def test_norms_biases_and_tokens_are_not_decayed():

@@ -1,6 +1,14 @@
 """Parts of the masked-image-modelling pipeline, one room per role."""
 from .algorithms import FastMIM, MaskedImageModel, SimMIM
-from .backbones import ResizableBEiT, ResizableSwin, ResizableSwinV2, SinCosVisionTransformer
+from .backbones import (
+    CMT,
+    PyramidVisionTransformer,
+    ResizableBEiT,
+    ResizableSwin,
+    ResizableSwinV2,
+    SinCosVisionTransformer,
+    TIMMEncoder,
+)
 from .fills import Fill, ImageTokenFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
 from .losses import ReconstructionLoss
@@ -9,9 +17,10 @@ from .preprocessors import BlockMasks, FixedMasks, MaskingDataPreprocessor, Rand
 from .targets import ClassTarget, ColorBinTarget, ColorClusterTarget, HOGTarget, MapTarget, PixelTarget, TokenizerTarget
 
 __all__ = [
-    'BlockMasks', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'Decoder', 'FastMIM', 'Fill', 'FixedMasks',
-    'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder', 'MLPDecoder', 'MapTarget',
-    'MaskedImageModel', 'MaskingDataPreprocessor', 'PatchTokenFill', 'PixelTarget', 'RandomMasks',
-    'ReconstructionHead', 'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM',
-    'SinCosVisionTransformer', 'SquareMasks', 'TokenDropFill', 'TokenizerTarget', 'TransformerDecoder'
+    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'Decoder', 'FastMIM', 'Fill',
+    'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder', 'MLPDecoder', 'MapTarget',
+    'MaskedImageModel', 'MaskingDataPreprocessor', 'PatchTokenFill', 'PixelTarget', 'PyramidVisionTransformer',
+    'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2',
+    'SimMIM', 'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TokenDropFill', 'TokenizerTarget',
+    'TransformerDecoder'
 ]

@@ -26,6 +26,11 @@ def sin_cos_position_embedding(grid: tuple[int, int], width: int, num_extra_toke
     return F.pad(table, (0, 0, num_extra_tokens, 0))
 
 
+def token_grid(size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]:
+    """Tokens in height and width that a patch embedding makes of images of ``size``, a last part of a patch padded."""
+    return -(-size[0] // patch[0]), -(-size[1] // patch[1])
+
+
 def relative_position_index(window: tuple[int, int]) -> Tensor:
     """Row of a relative-position table for each pair of tokens in a window.
 
@@ -100,3 +105,25 @@ def resize_position_embedding(embedding: Tensor, from_grid: tuple[int, int], to_
     extra, places = embedding[:, :num_extra_tokens], embedding[0, num_extra_tokens:]
     resized = _resize(places.unflatten(0, tuple(from_grid)), tuple(to_grid))
     return torch.cat([extra, resized.flatten(0, 1)[None]], dim=1)
+
+
+def resize_pair_bias(bias: Tensor, from_grids: tuple[tuple[int, int], tuple[int, int]],
+                     to_grids: tuple[tuple[int, int], tuple[int, int]]) -> Tensor:
+    """Bicubic resize of a bias with one value for each query and key; the bias itself for equal grids.
+
+    Args:
+        bias: [heads, N, M] with N = h * w queries and M = h' * w' keys.
+        from_grids: Grids (h, w) of queries and of keys that it was made for.
+        to_grids: Those it shall serve.
+
+    Returns:
+        [heads, N, M] for ``to_grids``.
+    """
+    if from_grids == to_grids:
+        return bias
+    heads, keys = len(bias), bias.shape[2]
+    maps = bias.transpose(1, 2).reshape(heads * keys, 1, *from_grids[0]).float()
+    maps = F.interpolate(maps, to_grids[0], mode='bicubic', align_corners=False)
+    maps = maps.view(heads, keys, -1).transpose(1, 2).reshape(-1, 1, *from_grids[1])  # one key map per query
+    maps = F.interpolate(maps, to_grids[1], mode='bicubic', align_corners=False)
+    return maps.view(heads, to_grids[0][0] * to_grids[0][1], -1).to(bias.dtype)

@@ -31,7 +31,8 @@ class Recorder(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         attention = runner.model.backbone.stages[0].blocks[0].attn
         self.seen.append(dict(
-            size=tuple(data_batch['inputs'].shape[-2:]), batch=len(data_batch['inputs']), window=attention.window_size,
+            size=tuple(data_batch['inputs'].shape[-2:]), batch=len(data_batch['inputs']),
+            window=attention.window_size,
             loss=outputs['loss'].item(), lr=runner.optim_wrapper.param_groups[0]['lr']))
 
     def after_train_epoch(self, runner):
@@ -47,8 +48,8 @@ def train(images: Path, work_dir: Path, *, config: Path = CONFIG, stop_after: in
         'default_hooks.checkpoint.max_keep_ckpts': 9, 'default_hooks.logger.interval': 1,
         'model.backbone.drop_path_rate': 0.2}
     cfg = launch.prepare_training(Namespace(
-        config=str(config), cfg_options={**defaults, **copy.deepcopy(options)}, data_root=str(images), work_dir=str(work_dir),
-        resume=resume, amp=None, auto_scale_lr=False, launcher='none'))
+        config=str(config), cfg_options={**defaults, **copy.deepcopy(options)}, data_root=str(images),
+        work_dir=str(work_dir), resume=resume, amp=None, auto_scale_lr=False, launcher='none'))
     cfg.experiment_name = f'progressive_{next(NUMBER)}'
     runner, recorder = Runner.from_cfg(cfg), Recorder(stop_after)
     runner.register_hook(recorder)
@@ -158,7 +159,7 @@ def test_stages_that_say_nothing_clear_are_refused(stages, sentence):
 
 @pytest.mark.parametrize('options, sentence', [
     ({'default_hooks.progressive.stages': [dict(epochs=2, size=32)]}, 'the stages make 2 epochs, but .* of 3'),
-    ({'default_hooks.progressive.stages': [dict(iters=3, size=32)]}, 'the stages make 3 iters, but the training is'),
+    ({'default_hooks.progressive.stages': [dict(iters=3, size=32)]}, 'the stages make 3 iters, but'),
     ({'train_dataloader.sampler.type': 'DefaultSampler'}, 'but the loader has a DefaultSampler'),
     ({'default_hooks.progressive.stages': [dict(epochs=1, size=32), dict(epochs=2, size=40)]}, '40x40'),
     ({'default_hooks.progressive.stages': [dict(epochs=1, size=32), dict(epochs=2, size=48, batch_size=8)]},

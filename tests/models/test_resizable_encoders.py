@@ -64,7 +64,7 @@ class TestAllEncoders:
         model.set_input_size((128, 128))
         assert torch.equal(last(model, images), before)
 
-    @pytest.mark.parametrize('size', [(160, 160), (96, 160), (192, 128)])
+    @pytest.mark.parametrize('size', [(160, 160), (96, 160), (192, 128), (130, 96)])
     def test_another_size_changes_no_shape_and_trains_everything(self, name, size):
         model = build(name)
         shapes = {key: p.shape for key, p in model.named_parameters()}
@@ -86,10 +86,22 @@ class TestAllEncoders:
             raise AssertionError('interp2d')
         monkeypatch.setattr('scipy.interpolate.interp2d', gone)
         small, large = build(name), build(name, img_size=192)
-        large.load_state_dict(small.state_dict())
+        nn.ModuleDict({'backbone': large}).load_state_dict(nn.ModuleDict({'backbone': small}).state_dict())
         images = torch.randn(1, 3, 192, 192)
         small.set_input_size((192, 192))
         torch.testing.assert_close(last(large, images), last(small, images), atol=1e-4, rtol=1e-3)
+
+    def test_a_checkpoint_of_a_square_starts_a_rectangle(self, name, tmp_path):
+        square = build(name)
+        torch.save(square.state_dict(), tmp_path / 'square.pth')
+        cls, options, _ = PAIRS[name]
+        rectangle = cls(**options, img_size=(128, 192),
+                        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'square.pth')))
+        rectangle.init_weights()
+        rectangle.eval()
+        images = torch.randn(1, 3, 128, 192)
+        square.set_input_size((128, 192))
+        torch.testing.assert_close(last(rectangle, images), last(square, images), atol=1e-4, rtol=1e-3)
 
     def test_last_blocks_can_be_left_out(self, name):
         total = 3 if 'layers' in dict(build(name).named_children()) else 8
@@ -105,6 +117,8 @@ class TestAllEncoders:
     def test_unknown_archs_are_refused(self, name):
         with pytest.raises(InputError, match="or a dict, but is 'enormous'"):
             PAIRS[name][0](**{**PAIRS[name][1], 'arch': 'enormous'})
+        with pytest.raises(InputError, match='must have (depths|num_layers), but has only embed_dims, num_heads'):
+            PAIRS[name][0](**{**PAIRS[name][1], 'arch': dict(embed_dims=8, num_heads=2)})
 
 
 class TestWindows:
@@ -156,6 +170,16 @@ class TestWindows:
         assert widths == [[16, 16], [48, 64], [128] * 2, [256] * 2]
         assert all(isinstance(block.attn.w_msa, WindowAttention) for stage in model.stages for block in stage.blocks)
 
+    def test_stage_options_are_one_for_each_stage(self):
+        with pytest.raises(InputError, match='each of the 4 stages, but there are 1'):
+            ResizableSwin(arch=SWIN, img_size=128, window_stride=32, stage_cfgs=[{}])
+
+    def test_tables_of_a_rectangle_are_not_resized(self):
+        model = ResizableSwin(arch=SWIN, img_size=128, window_stride=32)
+        name = 'stages.0.blocks.0.attn.w_msa.relative_position_bias_table'
+        with pytest.raises(InputError, match='table of 15 rows is not one of a window of 2x2'):
+            model.load_state_dict({name: torch.zeros(15, 1)}, strict=False)
+
     def test_layers_for_layer_wise_decay(self):
         model = ResizableSwin(arch=SWIN, img_size=128, window_stride=32)
         assert model.get_layer_depth('stages.2.blocks.1.attn.w_msa.qkv.weight') == (6, 10)
@@ -204,6 +228,21 @@ def test_beit_starts_as_simmims():
         for weight in (layer.attn.proj.weight, layer.ffn.layers[1].weight):
             assert weight.detach().std() == pytest.approx(.02 / (2 * number)**.5, rel=.05)
     assert not model.rel_pos_bias.relative_position_bias_table.any()
+
+
+@pytest.mark.parametrize('size', [64, 128])
+def test_beits_layers_take_over_the_shared_table(size):
+    shared, own = build('beit'), ResizableBEiT(arch=VIT, img_size=size, out_type='raw')
+    nn.ModuleDict({'backbone': own}).load_state_dict(nn.ModuleDict({'backbone': shared}).state_dict())
+    own.eval()
+    shared.set_input_size((size, size))
+    images = torch.randn(1, 3, size, size)
+    torch.testing.assert_close(last(own, images), last(shared, images), atol=1e-4, rtol=1e-3)
+
+
+def test_the_fixed_embedding_is_there_from_the_start():
+    assert torch.equal(
+        SinCosVisionTransformer(arch=VIT, img_size=(32, 48)).pos_embed, sin_cos_position_embedding((2, 3), 16, 1))
 
 
 def test_beit_refuses_what_cannot_be_resized():

@@ -8,6 +8,7 @@ from mim_plugins.ops.positions import (
     resize_position_embedding,
     resize_position_table,
     sin_cos_position_embedding,
+    token_grid,
 )
 
 
@@ -22,6 +23,11 @@ def test_rectangle_is_a_corner_of_the_square(grid):
     square = sin_cos_position_embedding((4, 4), 8).view(4, 4, 8)
     rectangle = sin_cos_position_embedding(grid, 8).view(*grid, 8)
     assert torch.equal(rectangle, square[:grid[0], :grid[1]])
+
+
+@pytest.mark.parametrize('size, grid', [((32, 48), (4, 3)), ((33, 47), (5, 3)), ((1, 1), (1, 1))])
+def test_tokens_of_an_image(size, grid):
+    assert token_grid(size, (8, 16)) == grid
 
 
 @pytest.mark.parametrize('window', [(1, 1), (3, 3), (2, 5)])

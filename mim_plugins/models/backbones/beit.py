@@ -5,11 +5,10 @@ from typing import Any
 import torch
 from mmpretrain.models import BEiTViT
 from mmpretrain.models.backbones.beit import RelativePositionBias
-from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...ops.positions import relative_position_index, resize_position_table
+from ...ops.positions import relative_position_index, resize_position_table, token_grid
 from ...registry import MODELS
 from .depth import cut_arch
 from .swin import resize_stored_tables
@@ -65,7 +64,6 @@ class ResizableBEiT(BEiTViT):
             if not self.with_cls_token:
                 raise InputError('the shared relative-position bias needs the cls token: with_cls_token=True')
             self.rel_pos_bias = SharedPositionBias(self.patch_resolution, self.arch_settings['num_heads'])
-        self._patch = to_2tuple(options.get('patch_size', 16))
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -88,7 +86,7 @@ class ResizableBEiT(BEiTViT):
         Raises:
             InputError: Each layer has a table of its own, and the size is another than the one built for.
         """
-        grid = size[0] // self._patch[0], size[1] // self._patch[1]
+        grid = token_grid(size, self.patch_embed.projection.stride)
         if self.rel_pos_bias is not None:
             self.rel_pos_bias.set_grid(grid)
         elif self.use_rel_pos_bias and grid != tuple(self.patch_resolution):
@@ -98,4 +96,11 @@ class ResizableBEiT(BEiTViT):
 
     def _prepare_relative_position_bias_table(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # mmpretrain's own needs scipy.interpolate.interp2d, which is gone.
+        if self.use_rel_pos_bias:
+            # SimMIM's fine-tuning: each layer starts with the table that all of them shared.
+            for part in ('relative_position_bias_table', 'relative_position_index'):
+                shared = state_dict.pop(f'{prefix}rel_pos_bias.{part}', None)
+                if shared is not None:
+                    state_dict.update({f'{prefix}layers.{number}.attn.{part}': shared.clone()
+                                       for number in range(self.num_layers)})
         resize_stored_tables(self, state_dict, prefix, _EXTRA)

@@ -30,11 +30,13 @@ def cut_arch(zoo: dict[str, dict], arch: str | dict, depth: int | None, key: str
         key: Where the settings hold a number of blocks, or one per stage.
 
     Raises:
-        InputError: Unknown name, or see :func:`cut_depths`.
+        InputError: Unknown name, no such key, or see :func:`cut_depths`.
     """
     if isinstance(arch, str) and arch.lower() not in zoo:
         raise InputError(f'arch must be one of {", ".join(zoo)} or a dict, but is {arch!r}')
     settings = dict(zoo[arch.lower()] if isinstance(arch, str) else arch)
+    if key not in settings:
+        raise InputError(f'an arch must have {key}, but has only {", ".join(settings)}')
     blocks = settings[key]
     settings[key] = cut_depths([blocks], depth)[0] if isinstance(blocks, int) else cut_depths(blocks, depth)
     return settings

@@ -1,10 +1,9 @@
 from typing import Any
 
 from mmpretrain.models import VisionTransformer
-from mmpretrain.models.utils import to_2tuple
 from torch import nn
 
-from ...ops.positions import sin_cos_position_embedding
+from ...ops.positions import sin_cos_position_embedding, token_grid
 from ...registry import MODELS
 from .depth import cut_arch
 
@@ -21,7 +20,6 @@ class SinCosVisionTransformer(VisionTransformer):
 
     Args:
         arch: As mmpretrain's.
-        patch_size: As mmpretrain's.
         depth: Number of layers, counted from the first, that are kept; the others are left out.
         **options: mmpretrain's.
 
@@ -29,13 +27,12 @@ class SinCosVisionTransformer(VisionTransformer):
         InputError: There are not ``depth`` layers.
     """
 
-    def __init__(self, arch: str | dict = 'base', patch_size: int | tuple[int, int] = 16, depth: int | None = None,
-                 **options: Any) -> None:
-        super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), patch_size=patch_size, **options)
-        self._patch = to_2tuple(patch_size)
+    def __init__(self, arch: str | dict = 'base', depth: int | None = None, **options: Any) -> None:
+        super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), **options)
         table = self.pos_embed.data
         del self.pos_embed
         self.register_buffer('pos_embed', table)
+        self._set_grid(self.patch_resolution)
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -50,11 +47,11 @@ class SinCosVisionTransformer(VisionTransformer):
         nn.init.xavier_uniform_(projection.data.view(len(projection), -1))
         if self.cls_token is not None:
             nn.init.normal_(self.cls_token, std=.02)
-        self._set_grid(self.patch_resolution)
+        self._set_grid(self.patch_resolution)  # mmpretrain's drew it at random
 
     def set_input_size(self, size: tuple[int, int]) -> None:
         """Make the position embedding for images of ``size`` (H, W)."""
-        self._set_grid((size[0] // self._patch[0], size[1] // self._patch[1]))
+        self._set_grid(token_grid(size, self.patch_embed.projection.stride))
 
     def _set_grid(self, grid: tuple[int, int]) -> None:
         self.patch_resolution = grid

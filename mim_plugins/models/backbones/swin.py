@@ -7,7 +7,7 @@ from mmpretrain.models import SwinTransformer, SwinTransformerV2
 from mmpretrain.models.utils import to_2tuple
 
 from ...errors import InputError
-from ...ops.positions import resize_position_table
+from ...ops.positions import resize_position_table, token_grid
 from ...registry import MODELS
 from .depth import cut_arch
 from .window_attention import WindowAttention, set_stage_window, stage_windows, window_at
@@ -25,13 +25,10 @@ class _ResizableWindows:
         self._window_size = window_size
         self._window_stride = window_stride
         self._patch = to_2tuple(patch_size)
-        return stage_windows(self._window(size), self._grid(size), stages)
+        return stage_windows(self._window(size), token_grid(size, self._patch), stages)
 
     def _window(self, size: tuple[int, int]) -> int:
         return self._window_size or window_at(size, self._window_stride)
-
-    def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        return -(-size[0] // self._patch[0]), -(-size[1] // self._patch[1])
 
     def set_input_size(self, size: tuple[int, int]) -> None:
         """Set windows and shifts for images of ``size`` (H, W); no parameter changes.
@@ -39,7 +36,7 @@ class _ResizableWindows:
         Raises:
             InputError: The size has no whole windows.
         """
-        grid = self._grid(size)
+        grid = token_grid(size, self._patch)
         windows = stage_windows(self._window(size), grid, len(self.stages))
         for number, (stage, window) in enumerate(zip(self.stages, windows, strict=True)):
             set_stage_window(stage.blocks, window, (-(-grid[0] // 2**number), -(-grid[1] // 2**number)))
@@ -67,7 +64,8 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
         **options: mmpretrain's.
 
     Raises:
-        InputError: The windows are not stated clearly, do not fit the size, or there are not ``depth`` blocks.
+        InputError: The windows are not stated clearly or do not fit the size, there are not ``depth`` blocks,
+            or not as many ``stage_cfgs`` as stages.
     """
 
     def __init__(self, arch: str | dict = 'tiny', img_size: int | tuple[int, int] = 224,
@@ -79,6 +77,9 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
         size, stages = to_2tuple(img_size), len(arch['depths'])
         windows = self._start_windows(size, patch_size, stages, window_size, window_stride)
         per_stage = [stage_cfgs or {}] * stages if isinstance(stage_cfgs, dict | None) else stage_cfgs
+        if len(per_stage) != stages:
+            raise InputError(f'stage_cfgs must be one for all or one for each of the {stages} stages, '
+                             f'but there are {len(per_stage)}')
         super().__init__(
             arch=arch, img_size=size, patch_size=patch_size,
             stage_cfgs=[self._with_attention(stage, window, to_2tuple(table_window or window))
@@ -104,24 +105,29 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
 
 
 def resize_stored_tables(encoder: Any, state_dict: dict, prefix: str, num_extra: int = 0) -> None:
-    """Resize relative-position tables of a state dict to an encoder's own, bicubic; squares are assumed.
+    """Resize relative-position tables of a state dict to an encoder's own, bicubic.
 
     Args:
-        encoder: Module with parameters ``*relative_position_bias_table``.
-        state_dict: Changed in place.
+        encoder: Module some of whose parts have a ``relative_position_bias_table`` for their ``window_size``.
+        state_dict: Changed in place; tables to resize must be those of square windows.
         prefix: What the encoder's names begin with in the state dict.
         num_extra: Trailing rows of a table that stay as they are.
+
+    Raises:
+        InputError: A table to resize is not one of a square window.
     """
-    for name, own in encoder.state_dict().items():
-        stored = state_dict.get(prefix + name)
-        if not name.endswith('relative_position_bias_table') or stored is None or stored.shape == own.shape:
+    for name, part in encoder.named_modules(prefix=prefix.removesuffix('.')):
+        own = getattr(part, 'relative_position_bias_table', None)
+        stored = state_dict.get(f'{name}.relative_position_bias_table')
+        if own is None or stored is None or stored.shape == own.shape:
             continue
-        sides = [int((len(table) - num_extra)**.5) // 2 + 1 for table in (stored, own)]
-        state_dict[prefix + name] = resize_position_table(
-            stored, to_2tuple(sides[0]), to_2tuple(sides[1]), num_extra)
-        index = name.replace('bias_table', 'index')
-        state_dict[prefix + index] = encoder.get_buffer(index)
-        print_log(f'{prefix}{name}: resized from windows of {sides[0]}x{sides[0]} to {sides[1]}x{sides[1]}', 'current')
+        side = int((len(stored) - num_extra)**.5) // 2 + 1
+        state_dict.update({
+            f'{name}.relative_position_bias_table': resize_position_table(
+                stored, (side, side), part.window_size, num_extra),
+            f'{name}.relative_position_index': part.relative_position_index})
+        print_log(f'{name}: position table resized from windows of {side}x{side} to '
+                  '{}x{}'.format(*part.window_size), 'current')
 
 
 @MODELS.register_module()

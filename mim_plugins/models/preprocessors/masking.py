@@ -1,4 +1,5 @@
 """Normalisation and masking in one step on the training device."""
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,14 +28,18 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         sample_mask_stride: If given, the masks are not handed on as one tensor ``mask`` but written to
             each ``data_sample.mask`` on the grid of this stride in pixels, as mmpretrain's algorithms
             want them (SimMIM: 4, MaskFeat: the patch size).
-        **normalization: Options of mmpretrain's ``SelfSupDataPreprocessor`` (mean, std, to_rgb, ...).
+        mean: Subtracted from each channel, one number per channel or one for all; None leaves images as they are.
+        std: What the channels are divided by then, likewise.
+        **options: Further ones of mmpretrain's ``SelfSupDataPreprocessor`` (to_rgb, ...).
 
     Raises:
-        InputError: The stride of the sample masks does not divide the mask unit.
+        InputError: The stride of the sample masks does not divide the mask unit, or mean and std are not as many.
     """
 
-    def __init__(self, mask: dict, sample_mask_stride: int | None = None, **normalization: Any) -> None:
-        super().__init__(**normalization)
+    def __init__(self, mask: dict, sample_mask_stride: int | None = None, mean: Sequence[float] | None = None,
+                 std: Sequence[float] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._set_normalization(mean, std)
         self.mask_strategy = TASK_UTILS.build({'type': 'mim_plugins.RandomMasks', **mask})
         if sample_mask_stride and self.mask_strategy.unit % sample_mask_stride:
             raise InputError(f'mask units of {self.mask_strategy.unit} px cannot be laid on a grid of '
@@ -42,6 +47,15 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         self.sample_mask_stride = sample_mask_stride
         self._last_iteration = {True: -1, False: -1}
         self._calls = {True: 0, False: 0}
+
+    def _set_normalization(self, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+        # mmengine's own allows one or three channels only.
+        if (mean is None) != (std is None) or (mean is not None and len(mean) != len(std)):
+            raise InputError(f'mean and std need as many numbers each, but are {mean} and {std}')
+        if mean is not None:
+            self._enable_normalize = True
+            for name, values in (('mean', mean), ('std', std)):
+                self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(-1, 1, 1), persistent=False)
 
     def _generator(self, device: torch.device, training: bool) -> torch.Generator:
         info = MessageHub.get_current_instance().runtime_info

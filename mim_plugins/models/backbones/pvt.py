@@ -1,0 +1,137 @@
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks.transformer import PatchEmbed
+from mmengine.model import BaseModule, ModuleList
+from mmpretrain.models.backbones.twins import GSAEncoderLayer
+from mmpretrain.models.utils import to_2tuple
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ...ops import tokens_to_map
+from ...registry import MODELS
+from .stages import check_stride, layer_depth, stage_settings
+
+_SHARED = dict(embed_dims=[64, 128, 320, 512], num_heads=[1, 2, 5, 8], mlp_ratios=[8, 8, 4, 4],
+               sr_ratios=[8, 4, 2, 1])
+_PATCHES = (4, 2, 2, 2)
+
+
+@MODELS.register_module()
+class PyramidVisionTransformer(BaseModule):
+    """Pyramid Vision Transformer, first version (arXiv 2102.12122, table 1), at any size.
+
+    Four stages of patch embedding, learned position embedding and blocks whose attention reads a
+    spatially reduced map; a final LayerNorm. Position embeddings keep the shape of ``img_size`` and are
+    resized in the forward (bilinear).
+
+    Args:
+        arch: ``'tiny'``, ``'small'``, ``'medium'``, ``'large'``, or a dict with one number per stage under
+            ``embed_dims``, ``depths``, ``num_heads``, ``mlp_ratios`` and ``sr_ratios`` (tokens per side that the
+            attention's keys merge).
+        img_size: Size (H, W) that the position embeddings are made for; the algorithm states it.
+        in_channels: Channels of the images.
+        out_indices: Stages to give.
+        with_cls_token: Add a cls token to the last stage, for classification; pre-training has none.
+        out_type: The last stage as a map, or its cls token; other stages are maps.
+        drop_rate: Dropout after position embeddings and in the blocks.
+        drop_path_rate: Stochastic depth of the last block; it rises from 0.
+        init_cfg: mmengine's initialisation config.
+
+    Raises:
+        InputError: Unknown or incomplete ``arch``, a cls token asked for that is not there, or, from a call,
+            images whose sides are not multiples of 32.
+    """
+    arch_zoo = {
+        'tiny': {**_SHARED, 'depths': [2, 2, 2, 2]},
+        'small': {**_SHARED, 'depths': [3, 4, 6, 3]},
+        'medium': {**_SHARED, 'depths': [3, 4, 18, 3]},
+        'large': {**_SHARED, 'depths': [3, 8, 27, 3]},
+    }
+    num_extra_tokens = 0
+
+    def __init__(self, arch: str | dict = 'large', img_size: int | tuple[int, int] = 224, in_channels: int = 3,
+                 out_indices: Sequence[int] = (3, ), with_cls_token: bool = False,
+                 out_type: Literal['featmap', 'cls_token'] = 'featmap', drop_rate: float = 0.,
+                 drop_path_rate: float = 0., init_cfg: dict | list | None = None) -> None:
+        super().__init__(init_cfg)
+        arch = stage_settings(self.arch_zoo, arch, ('embed_dims', 'depths', 'num_heads', 'mlp_ratios', 'sr_ratios'))
+        if out_type == 'cls_token' and not with_cls_token:
+            raise InputError("out_type='cls_token' needs with_cls_token=True")
+        self.out_indices = tuple(out_indices)
+        self.out_type = out_type
+        self.embed_dims = arch['embed_dims']
+        self.depths = arch['depths']
+        grid = to_2tuple(img_size)
+        rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths)).tolist())
+        self.patch_embeds, self.stages = ModuleList(), ModuleList()
+        self.grids, self.pos_embeds = [], nn.ParameterList()
+        for width, depth, heads, ratio, reduction, patch in zip(
+                self.embed_dims, self.depths, arch['num_heads'], arch['mlp_ratios'], arch['sr_ratios'], _PATCHES,
+                strict=True):
+            self.patch_embeds.append(PatchEmbed(in_channels, width, kernel_size=patch, stride=patch,
+                                                norm_cfg=dict(type='LN')))
+            grid = grid[0] // patch, grid[1] // patch
+            self.grids.append(grid)
+            self.pos_embeds.append(nn.Parameter(torch.zeros(1, grid[0] * grid[1], width)))
+            self.stages.append(ModuleList(GSAEncoderLayer(
+                width, heads, width * ratio, drop_rate=drop_rate, drop_path_rate=next(rates),
+                norm_cfg=dict(type='LN', eps=1e-6), sr_ratio=reduction) for _ in range(depth)))
+            in_channels = width
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if with_cls_token else None
+        self.cls_pos_embed = nn.Parameter(torch.zeros(1, 1, width)) if with_cls_token else None
+        self.drop = nn.Dropout(drop_rate)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            return
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for token in (*self.pos_embeds, self.cls_token, self.cls_pos_embed):
+            if token is not None:
+                nn.init.trunc_normal_(token, std=.02)
+
+    def _positions(self, stage: int, grid: tuple[int, int]) -> Tensor:
+        """Position embedding [1, N, C] of a stage on a grid (h, w)."""
+        own, table = self.grids[stage], self.pos_embeds[stage]
+        if own == grid:
+            return table
+        resized = F.interpolate(tokens_to_map(table, own), grid, mode='bilinear', align_corners=False)
+        return resized.flatten(2).transpose(1, 2)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Encode images [B, C, H, W].
+
+        Returns:
+            Maps [B, C, h, w] of the stages in ``out_indices``; the cls token [B, C] for the last one if asked for.
+        """
+        check_stride(images, 32)
+        outputs, features = [], images
+        last = len(self.stages) - 1
+        for number, (embed, blocks) in enumerate(zip(self.patch_embeds, self.stages, strict=True)):
+            tokens, grid = embed(features)
+            tokens, shape = tokens + self._positions(number, grid), grid
+            if number == last and self.cls_token is not None:
+                cls_token = (self.cls_token + self.cls_pos_embed).expand(len(tokens), -1, -1)
+                tokens = torch.cat([cls_token, tokens], dim=1)
+                shape = 1, tokens.shape[1]  # the last stage reduces nothing, so it needs no true grid
+            tokens = self.drop(tokens)
+            for block in blocks:
+                tokens = block(tokens, shape)
+            if number == last:
+                tokens = self.norm(tokens)
+            features = tokens_to_map(tokens[:, tokens.shape[1] - grid[0] * grid[1]:], grid)
+            if number in self.out_indices:
+                outputs.append(tokens[:, 0] if number == last and self.out_type == 'cls_token' else features)
+        return tuple(outputs)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Layer of a parameter and number of layers, as mmpretrain's layer-wise learning rates want them."""
+        return layer_depth(param_name, prefix, self.depths, embeddings=('patch_embeds', 'pos_embeds'))

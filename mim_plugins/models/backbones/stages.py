@@ -1,0 +1,52 @@
+"""What encoders of four stages share."""
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ...errors import InputError
+
+
+def stage_settings(zoo: dict[str, dict], arch: str | dict, keys: Sequence[str]) -> dict:
+    """An encoder's settings per stage, by name or as they are.
+
+    Raises:
+        InputError: Unknown name, or other keys than ``keys`` or other lengths than four.
+    """
+    if isinstance(arch, dict):
+        per_stage = [value for value in arch.values() if isinstance(value, Sequence)]
+        if set(arch) != set(keys) or any(len(values) != 4 for values in per_stage):
+            raise InputError(f'arch must state {", ".join(keys)} for four stages, but is {dict(arch)}')
+        return arch
+    if arch not in zoo:
+        raise InputError(f'arch must be one of {", ".join(zoo)} or a dict, but is {arch!r}')
+    return zoo[arch]
+
+
+def check_stride(images: Tensor, stride: int) -> None:
+    """Raise an InputError if the sides of images [B, C, H, W] are not multiples of ``stride``."""
+    height, width = images.shape[-2:]
+    if height % stride or width % stride:
+        raise InputError(f'the encoder takes images whose sides are multiples of {stride} px, but got {height}x{width}')
+
+
+def layer_depth(name: str, prefix: str, depths: Sequence[int], embeddings: Sequence[str]) -> tuple[int, int]:
+    """Layer of a parameter of a four-stage encoder, and number of layers.
+
+    Layer 0 is the first embedding, each block is one, an embedding belongs to the block before it, and all
+    else is the last.
+
+    Args:
+        name: The parameter's.
+        prefix: What the encoder's parameters begin with.
+        depths: Blocks per stage.
+        embeddings: First parts of the names of what stands before each stage, with the stage's number next.
+    """
+    layers = sum(depths) + 2
+    if not name.startswith(prefix):
+        return layers - 1, layers
+    first, *rest = name[len(prefix):].split('.')
+    if first in embeddings:
+        return sum(depths[:int(rest[0])]), layers
+    if first == 'stages':
+        return sum(depths[:int(rest[0])]) + int(rest[1]) + 1, layers
+    return (0 if first == 'stem' else layers - 1), layers
