@@ -4,13 +4,10 @@ from statistics import mean
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.device import get_device
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from ..engine.checkpoints import check_match, latest_checkpoint, load_checkpoint
 from ..errors import InputError
 from ..models import MaskedImageModel
 from ..registry import MODELS
@@ -18,6 +15,7 @@ from .curves import curves_figure, read_scalars
 from .features import extract_features
 from .pictures import reconstruction_figure, save
 from .probe import Split, linear_probe, nearest_neighbours
+from .runs import load_run, read_run
 
 
 def labelled_loader(root: Path, size: tuple[int, int]) -> torch.utils.data.DataLoader:
@@ -63,27 +61,20 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
     Raises:
         InputError: A folder, log or checkpoint is missing, or a checkpoint is damaged.
     """
-    latest = latest_checkpoint(work_dir)
-    if latest is None:
-        raise InputError(f'no run with a checkpoint in {work_dir}: expected the work dir of tools/train.py')
-    checkpoint = load_checkpoint(latest)
-    cfg = Config.fromstring(checkpoint['meta']['cfg'], '.py')  # the work dir's own may be of a later attempt
-    init_default_scope(cfg.default_scope)
+    cfg = read_run(work_dir)[0]
     scalars = read_scalars(work_dir)
+    trained = load_run(work_dir)[0].to(get_device())
 
-    def build(seed: int) -> MaskedImageModel:
+    def random(seed: int) -> MaskedImageModel:
         torch.manual_seed(seed)
         model = MODELS.build(cfg.model)
+        model.set_input_size(trained.input_size)
         model.init_weights()
         return model.to(get_device())
 
-    trained = build(0)
-    check_match(trained, checkpoint['state_dict'], str(latest))
-    trained.load_state_dict(checkpoint['state_dict'])
-
     encoders = {
         'pretrained': [labelled_features(trained, labelled)] * seeds,
-        'random': [labelled_features(build(seed), labelled) for seed in range(seeds)],
+        'random': [labelled_features(random(seed), labelled) for seed in range(seeds)],
     }
     accuracies: dict[str, float] = {}
     for name, features in encoders.items():

@@ -4,11 +4,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..models import MaskedImageModel
-from ..models.targets import HOGTarget
+from ..models.targets import ClassTarget, HOGTarget
 from ..ops import resize_mask
 
 # Brightness of the target where the prediction was not trained.
@@ -44,44 +45,94 @@ def draw_hog(histograms: Tensor, bins: int = 9, side: int = 16) -> np.ndarray:
 
 
 def denormalize(images: Tensor, model: MaskedImageModel) -> np.ndarray:
-    """Turn normalised images [B, C, H, W] back to [B, H, W, C] in [0, 1]."""
+    """Turn normalised images [B, C, H, W] back to [B, H, W, 3] in [0, 1].
+
+    Of more than three channels the first three are shown, of fewer the first one in grey.
+    """
     preprocessor = model.data_preprocessor
     if getattr(preprocessor, '_enable_normalize', False):
         images = images * preprocessor.std + preprocessor.mean
-    return (images / 255).clamp(0, 1).permute(0, 2, 3, 1).detach().cpu().numpy()
+    shown = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
+    return (shown / 255).clamp(0, 1).permute(0, 2, 3, 1).detach().cpu().numpy()
 
 
-def _drawable(model: MaskedImageModel, values: Tensor) -> np.ndarray:
-    """A target or prediction [B, C, h, w] as pictures [B, H, W] or [B, H, W, 3] in [0, 1]."""
-    if isinstance(model.target_generator, HOGTarget):
-        return np.stack([draw_hog(one, model.target_generator.bins) for one in values])
-    if getattr(model.target_generator, 'norm_patch', None):
-        # The patches' own means are gone: stretch to the visible range instead.
-        low, high = values.amin((1, 2, 3), True), values.amax((1, 2, 3), True)
-        return ((values - low) / (high - low).clamp(min=1e-12)).permute(0, 2, 3, 1).cpu().numpy()
-    return denormalize(values, model)
+def _class_colors(classes: Tensor) -> np.ndarray:
+    """Classes [B, h, w] as one colour each, [B, h, w, 3] in [0, 1]."""
+    number = classes.cpu().numpy().astype(np.uint64)
+    # Multiples of irrational steps: classes next to each other differ much.
+    return np.stack([(number * step) % 1 for step in (0.618034, 0.754878, 0.569840)], axis=-1)
+
+
+def draw_target(model: MaskedImageModel, values: Tensor, images: Tensor) -> np.ndarray:
+    """A target or prediction as pictures.
+
+    Args:
+        model: Its target generator made the target.
+        values: Map [B, C, h, w]; of classes also their logits.
+        images: The normalised images [B, C, H, W] that it belongs to; what per-patch normalisation took away
+            comes from them.
+
+    Returns:
+        [B, H', W'] or [B, H', W', 3] in [0, 1]: colours where the target has them, HOG as strokes, classes
+        without colours as one colour each, anything else as its mean over the channels.
+    """
+    target = model.target_generator
+    colors = target.to_images(values, images)
+    if colors is not None:
+        return denormalize(colors, model)
+    if isinstance(target, HOGTarget):
+        return np.stack([draw_hog(one, target.bins) for one in values])
+    if isinstance(target, ClassTarget):
+        return _class_colors(target.likeliest(values)[:, 0])
+    mean = values.float().mean(1)
+    low, high = mean.amin((1, 2), True), mean.amax((1, 2), True)
+    return ((mean - low) / (high - low).clamp(min=1e-12)).cpu().numpy()
 
 
 @torch.no_grad()
-def reconstruction_figure(model: MaskedImageModel, inputs: Tensor, mask: Tensor) -> Figure:
-    """Input, masked input, target, and prediction of each image in a row.
-
-    The prediction is drawn where the image is masked; elsewhere the darkened target is shown, because
-    nothing was learned there.
+def reconstruct(model: MaskedImageModel, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """What the model's ``'predict'`` mode gives, in eval mode, and ``pasted`` for targets with colours.
 
     Args:
-        model: The model; its mode is restored afterwards.
+        model: Its mode is restored afterwards.
         inputs: Normalised [B, C, H, W] of the model's input size.
         mask: Bool [B, h, w], True = masked.
 
     Returns:
-        A matplotlib figure, for the caller to save and close.
+        ``corrupted``, ``prediction``, ``target``, ``mask``; ``pasted`` [B, C, H, W] is the image with the
+        prediction in its masked places.
     """
     training = model.training
     model.eval()
     result = model(inputs, mask=mask, mode='predict')
     model.train(training)
-    target, prediction = (_drawable(model, result[name]) for name in ('target', 'prediction'))
+    colors = model.target_generator.to_images(result['prediction'], inputs)
+    if colors is not None:
+        size = tuple(inputs.shape[-2:])
+        filled = F.interpolate(colors.to(inputs.dtype), size, mode='nearest')
+        result['pasted'] = torch.where(resize_mask(mask, size).unsqueeze(1), filled, inputs)
+    return result
+
+
+def reconstruction_figure(model: MaskedImageModel, inputs: Tensor, mask: Tensor,
+                          result: dict[str, Tensor] | None = None) -> Figure:
+    """Input, masked input, target, and prediction of each image in a row.
+
+    The prediction is drawn where the image is masked; elsewhere the darkened target is shown, because
+    nothing was learned there. Targets with colours have a further column, the image with the prediction in
+    its masked places.
+
+    Args:
+        model: The model; its mode is restored afterwards.
+        inputs: Normalised [B, C, H, W] of the model's input size.
+        mask: Bool [B, h, w], True = masked.
+        result: What :func:`reconstruct` gave for them, if that is at hand.
+
+    Returns:
+        A matplotlib figure, for the caller to save and close.
+    """
+    result = result or reconstruct(model, inputs, mask)
+    target, prediction = (draw_target(model, result[name], inputs) for name in ('target', 'prediction'))
     masked = resize_mask(mask, target.shape[1:3]).cpu().numpy()
     if target.ndim == 4:
         masked = masked[..., None]
@@ -91,7 +142,10 @@ def reconstruction_figure(model: MaskedImageModel, inputs: Tensor, mask: Tensor)
         'target': target,
         'prediction': np.where(masked, prediction, target * _DARK),
     }
-    figure, axes = plt.subplots(len(inputs), 4, figsize=(8, 2 * len(inputs)), squeeze=False, layout='compressed')
+    if 'pasted' in result:
+        columns['pasted'] = denormalize(result['pasted'], model)
+    figure, axes = plt.subplots(len(inputs), len(columns), figsize=(2 * len(columns), 2 * len(inputs)), squeeze=False,
+                                layout='compressed')
     for place, (title, pictures) in enumerate(columns.items()):
         axes[0, place].set_title(title)
         for axis, picture in zip(axes[:, place], pictures, strict=True):

@@ -1,12 +1,13 @@
 from .atomic_checkpoint import AtomicCheckpointHook
 from .iteration_seed import IterationSeedHook
 from .loss_guard import LossGuardHook
+from .monitors import FeatureMonitorHook, HeldOutLossHook, PicturesHook
 from .progress_bar import ProgressBarHook
 from .progressive_resolution import ProgressiveResolutionHook
 from .run_summary import RunSummaryHook
 from .strict_load import StrictLoadHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'IterationSeedHook', 'LossGuardHook', 'ProgressBarHook', 'ProgressiveResolutionHook',
-    'RunSummaryHook', 'StrictLoadHook'
+    'AtomicCheckpointHook', 'FeatureMonitorHook', 'HeldOutLossHook', 'IterationSeedHook', 'LossGuardHook',
+    'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook', 'RunSummaryHook', 'StrictLoadHook'
 ]

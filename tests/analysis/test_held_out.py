@@ -1,0 +1,171 @@
+"""Losses and pictures under fixed masks, and models out of checkpoints."""
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mim_plugins.analysis import held_out, pictures, resolution, runs
+from mim_plugins.errors import InputError
+from mim_plugins.registry import MODELS
+
+
+@pytest.fixture
+def paths(tmp_path) -> list:
+    noise = np.random.default_rng(0)
+    for index in range(5):
+        Image.fromarray(noise.integers(256, size=(40, 50, 3), dtype=np.uint8)).save(tmp_path / f'{index}.png')
+    return runs.image_paths([tmp_path])
+
+
+def model_with(config: dict, target: dict, criterion: str = 'L2') -> torch.nn.Module:
+    model = MODELS.build({**config, 'target_generator': target,
+                          'head': dict(type='mim_plugins.ReconstructionHead', loss=dict(criterion=criterion))})
+    model.init_weights()
+    return model
+
+
+def save_checkpoint(model, config: dict, path, **meta) -> None:
+    cfg = Config(dict(model=config, default_scope='mmpretrain', train_dataloader=dict(dataset=dict(
+        pipeline=[dict(type='mim_plugins.LoadRGBImage')]))))
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(cfg=cfg.pretty_text, **meta)), path)
+
+
+class TestHeldOutLoss:
+
+    def test_is_the_same_each_time_and_leaves_the_training_alone(self, small_model, paths):
+        small_model.train()
+        batch = runs.image_batch(paths, (32, 32))
+        before = torch.random.get_rng_state()
+        losses = [held_out.held_out_loss(small_model, batch) for _ in range(2)]
+        assert losses[0] == losses[1] != held_out.held_out_loss(small_model, batch, seed=1)
+        assert small_model.training and torch.equal(torch.random.get_rng_state(), before)
+        inputs = small_model.data_preprocessor(batch)['inputs']
+        mask = held_out.fixed_masks(small_model, 5)
+        small_model.eval()
+        assert losses[0] == pytest.approx(small_model(inputs, mask=mask, mode='loss')['loss'].item())
+
+    def test_by_size(self, small_model, paths):
+        found = held_out.loss_by_size(small_model, paths, [(32, 32), (36, 36), (48, 64)])
+        assert found[32, 32] == held_out.held_out_loss(small_model, runs.image_batch(paths, (32, 32)))
+        assert found[48, 64] > 0 and '36x36 cannot be divided' in found[36, 36]
+        assert small_model.input_size == (32, 32)
+        line, = held_out.size_figure({'run': found}).axes[0].lines
+        assert line.get_xdata().tolist() == [32, 48]
+
+
+class TestDrawnMasks:
+
+    def test_units_that_are_mostly_covered(self, tmp_path):
+        pixels = np.zeros((40, 60), np.uint8)
+        pixels[:20, :30] = 255  # one of four units
+        pixels[20:, 30:42] = 9  # 40 % of another
+        Image.fromarray(pixels).save(tmp_path / 'mask.png')
+        np.save(tmp_path / 'mask.npy', pixels)
+        for name in ('mask.png', 'mask.npy'):
+            assert held_out.drawn_mask(tmp_path / name, (2, 2)).tolist() == [[True, False], [False, False]]
+            assert held_out.drawn_mask(tmp_path / name, (2, 2), share=.3).tolist() == [[True, False], [False, True]]
+
+    def test_refuses_what_is_no_mask(self, tmp_path):
+        np.save(tmp_path / 'empty.npy', np.zeros((4, 4)))
+        np.save(tmp_path / 'full.npy', np.ones((4, 4)))
+        np.save(tmp_path / 'deep.npy', np.ones((4, 4, 4)))
+        for name, message in (('empty', 'masks none of 2x2'), ('full', 'masks all of 2x2'), ('deep', 'two dimensions')):
+            with pytest.raises(InputError, match=message):
+                held_out.drawn_mask(tmp_path / f'{name}.npy', (2, 2))
+        with pytest.raises(InputError, match='no mask can be read'):
+            held_out.drawn_mask(tmp_path / 'nowhere.png', (2, 2))
+
+
+class TestReconstructions:
+
+    @pytest.mark.parametrize('target, criterion, columns', [
+        (dict(type='mim_plugins.HOGTarget', cell=4), 'L2', 4),
+        (dict(type='mim_plugins.PixelTarget', norm_patch=8), 'L2', 5),
+        (dict(type='mim_plugins.PixelTarget', downsample=4), 'L1', 5),
+        (dict(type='mim_plugins.ColorBinTarget', bins=8, downsample=4), 'CrossEntropy', 5),
+        (dict(type='mim_plugins.ColorClusterTarget', downsample=4, centers=[[0] * 3, [255] * 3]), 'CrossEntropy', 5),
+        (dict(type='mim_plugins.TokenizerTarget', random_weights=True, tokenizer=dict(
+            type='mmpretrain.DALL-E', n_hid=8, n_blk_per_group=1, vocab_size=16)), 'CrossEntropy', 4),
+    ])
+    def test_of_every_target(self, small_config, paths, target, criterion, columns):
+        model = model_with(small_config, target, criterion)
+        inputs = model.data_preprocessor(runs.image_batch(paths, (32, 32)))['inputs']
+        mask = held_out.fixed_masks(model, 5)
+        figure = pictures.reconstruction_figure(model, inputs, mask)
+        assert len(figure.axes) == 5 * columns
+        assert all(axis.images[0].get_array().min() >= 0 and axis.images[0].get_array().max() <= 1
+                   for axis in figure.axes)
+        scores = held_out.reconstruction_scores(model, inputs, mask)
+        assert all(set(score) == ({'loss', 'psnr', 'ssim'} if columns == 5 else {'loss'}) for score in scores)
+        assert np.mean([score['loss'] for score in scores]) == pytest.approx(
+            held_out.held_out_loss(model, runs.image_batch(paths, (32, 32))), rel=1e-4)
+
+    def test_a_perfect_prediction_is_the_picture_itself(self, small_config, paths):
+        model = model_with(small_config, dict(type='mim_plugins.PixelTarget', norm_patch=8))
+        inputs = model.data_preprocessor(runs.image_batch(paths, (32, 32)))['inputs']
+        model.predict = lambda images, mask: model.target_generator(images)
+        result = pictures.reconstruct(model, inputs, held_out.fixed_masks(model, 5))
+        torch.testing.assert_close(result['pasted'], inputs, atol=1e-4, rtol=1e-4)
+
+    @pytest.mark.parametrize('channels', [1, 4, 8])
+    def test_other_numbers_of_channels(self, small_config, channels):
+        config = copy.deepcopy(small_config)
+        config['data_preprocessor'].update(mean=[120.] * channels, std=[60.] * channels, to_rgb=False)
+        config['fill']['channels'] = config['backbone']['in_channels'] = channels
+        model = model_with(config, dict(type='mim_plugins.PixelTarget', in_channels=channels))
+        figure = pictures.reconstruction_figure(
+            model, torch.randn(1, channels, 32, 32), held_out.fixed_masks(model, 1))
+        assert figure.axes[0].images[0].get_array().shape == (32, 32, 3)
+
+
+class TestSimilarity:
+
+    def test_values(self):
+        picture = np.random.default_rng(0).random((16, 16, 3))
+        assert held_out.similarity(picture, picture) == dict(psnr=float('inf'), ssim=pytest.approx(1))
+        other = np.clip(picture + .1, 0, None)
+        assert held_out.similarity(picture, other)['psnr'] == pytest.approx(20)  # 10 log10(1 / .01)
+
+    def test_targets_at_other_resolutions(self):
+        images = torch.rand(2, 3, 64, 64)
+        own = resolution.at_resolution(images, 64)
+        assert torch.equal(own['pixels'], images) and own['hog'].shape == (2, 27, 8, 8)
+        rows = resolution.target_stability(images, [64, 48, 32])
+        assert [(row['target'], row['size']) for row in rows] == [
+            (target, size) for size in (64, 48, 32) for target in ('pixels', 'hog')]
+        assert rows[0]['psnr'] == rows[1]['psnr'] == float('inf')
+        assert rows[2]['psnr'] > rows[4]['psnr']  # of pixels at 48 and at 32 px
+        assert len(resolution.stability_figure(images[0], [48, 32]).axes) == 6
+
+
+class TestRuns:
+
+    def test_a_model_comes_back_at_its_size(self, small_model, small_config, tmp_path):
+        small_model.set_input_size((48, 32))
+        save_checkpoint(small_model, small_config, tmp_path / 'a.pth', input_size=(48, 32))
+        model, cfg = runs.load_run(tmp_path / 'a.pth')
+        assert model.input_size == (48, 32) and not model.training and cfg.model.input_size == 32
+        state = small_model.state_dict()
+        assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+    def test_refuses_other_models(self, small_config, tmp_path):
+        plain = MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone=small_config['backbone']))
+        config = dict(type='mmpretrain.ImageClassifier', backbone=small_config['backbone'])
+        save_checkpoint(plain, config, tmp_path / 'b.pth')
+        with pytest.raises(InputError, match='of a ImageClassifier, not of a masked image model'):
+            runs.load_run(tmp_path / 'b.pth')
+        with pytest.raises(InputError, match='no run with a checkpoint'):
+            runs.load_run(tmp_path)
+
+    def test_images_from_files_and_folders(self, paths, tmp_path):
+        assert [path.name for path in paths] == [f'{index}.png' for index in range(5)]
+        assert runs.image_paths([paths[2]]) == [paths[2]]
+        assert runs.spread(paths, 2) == [paths[0], paths[3]] and runs.spread(paths, 9) == paths
+        assert runs.image_batch(paths[:2], (16, 24))['inputs'].shape == (2, 3, 16, 24)
+        with pytest.raises(InputError, match='no image or folder at'):
+            runs.image_paths([tmp_path / 'nowhere'])
+        with pytest.raises(InputError, match='5 were found and 0 asked for'):
+            runs.spread(paths, 0)
