@@ -5,18 +5,9 @@ Command: python tools/train.py configs/demo/simmim_swinv2-micro_bs64_demo-32.py
 Batch:   1 process x 64
 Result:  an example of the wiring, about a minute on two cores; not tuned
 """
-_base_ = [
-    '../_base_/models/simmim_swin-base.py',
-    '../_base_/datasets/demo_32.py',
-    '../_base_/schedules/demo_3e.py',
-    '../_base_/demo_runtime.py',
-]
+_base_ = 'simmim_swin-micro_bs64_demo-32.py'
 
-model = dict(
-    input_size=32,
-    data_preprocessor=dict(mask=dict(unit=8)),
-    backbone=dict(
-        _delete_=True, type='mim_plugins.ResizableSwinV2', patch_size=2, window_stride=16, out_indices=(3, ),
-        drop_path_rate=0.0,
-        arch=dict(embed_dims=32, depths=[1, 1, 2, 1], num_heads=[1, 2, 4, 8], extra_norm_every_n_blocks=0)),
-    neck=dict(in_channels=256, stride=16))
+model = dict(backbone=dict(
+    _delete_=True, type='mim_plugins.ResizableSwinV2', patch_size=2, window_stride=16, out_indices=(3, ),
+    drop_path_rate=0.0,
+    arch=dict(embed_dims=32, depths=[1, 1, 2, 1], num_heads=[1, 2, 4, 8], extra_norm_every_n_blocks=0)))

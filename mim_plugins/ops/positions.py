@@ -1,7 +1,6 @@
 """Position tables: made for a grid, or resized from one grid to another."""
 import torch
 import torch.nn.functional as F
-from mmpretrain.models.utils import build_2d_sincos_position_embedding
 from torch import Tensor
 
 from ..errors import InputError
@@ -21,6 +20,9 @@ def sin_cos_position_embedding(grid: tuple[int, int], width: int, num_extra_toke
     Returns:
         Float32 [1, num_extra_tokens + N, width].
     """
+    # Here, because this import takes seconds and the rest of the room needs torch alone.
+    from mmpretrain.models.utils import build_2d_sincos_position_embedding
+
     # mmpretrain lays its grid out column by column: harmless for squares, transposed for rectangles.
     table = build_2d_sincos_position_embedding((grid[1], grid[0]), width)
     return F.pad(table, (0, 0, num_extra_tokens, 0))

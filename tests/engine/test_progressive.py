@@ -162,6 +162,8 @@ def test_stages_that_say_nothing_clear_are_refused(stages, sentence):
     ({'default_hooks.progressive.stages': [dict(iters=3, size=32)]}, 'the stages make 3 iters, but'),
     ({'train_dataloader.sampler.type': 'DefaultSampler'}, 'but the loader has a DefaultSampler'),
     ({'default_hooks.progressive.stages': [dict(epochs=1, size=32), dict(epochs=2, size=40)]}, '40x40'),
+    ({'train_dataloader.dataset.pipeline.1.type': 'RandomResizedCrop'},
+     'a sample of 64x64 px was asked for, but the pipeline gave 32x32'),
     ({'default_hooks.progressive.stages': [dict(epochs=1, size=32), dict(epochs=2, size=48, batch_size=8)]},
      'schedules that step once per epoch'),
 ])

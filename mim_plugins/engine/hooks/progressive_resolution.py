@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch.utils.data import Dataset
 
+from ...datasets import SampleKey
 from ...errors import InputError
 from ...models import MaskedImageModel
 from ...registry import HOOKS
@@ -56,8 +58,8 @@ class ProgressiveResolutionHook(Hook):
             fill the whole training.
 
     Raises:
-        InputError: The stages are not as described, do not fill the training, or model, sampler or
-            schedule cannot follow them.
+        InputError: The stages are not as described, do not fill the training, or model, sampler, pipeline
+            or schedule cannot follow them.
     """
     priority = 'VERY_HIGH'  # before the hook that compares a checkpoint's shapes with the model's
 
@@ -81,6 +83,7 @@ class ProgressiveResolutionHook(Hook):
         model = self._model(runner)
         for stage in reversed(self._stages):  # ends at the first
             model.set_input_size(stage.size)
+            self._check_pipeline(loader.dataset, stage.size)
         self._batch_size = loader.batch_size
         if any(stage.batch_size for stage in self._stages):
             self._check_schedules(runner)
@@ -92,6 +95,14 @@ class ProgressiveResolutionHook(Hook):
         lines = [f'  {stage.begin:>7} - {stage.end:<7} {stage.size[0]} x {stage.size[1]} px, '
                  f'{stage.batch_size or loader.batch_size} images per process' for stage in self._stages]
         runner.logger.info('\n'.join([f'Stages, in {self._unit}', *lines]))
+
+    @staticmethod
+    def _check_pipeline(dataset: Dataset, size: tuple[int, int]) -> None:
+        came = tuple(dataset[SampleKey(0, (0, ), size)]['inputs'].shape[-2:])
+        if came != size:
+            raise InputError(
+                f'a sample of {size[0]}x{size[1]} px was asked for, but the pipeline gave {came[0]}x{came[1]}: crop with '
+                'mim_plugins.RandomResizedCrop, in mim_plugins.UnlabelledImages or mim_plugins.KeyedDataset')
 
     def _check_schedules(self, runner: Runner) -> None:
         if self._unit == 'iters' or any(not scheduler.by_epoch for scheduler in runner.param_schedulers or []):

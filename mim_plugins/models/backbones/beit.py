@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from mmpretrain.models import BEiTViT
 from mmpretrain.models.backbones.beit import RelativePositionBias
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import InputError
 from ...ops.positions import relative_position_index, resize_position_table, token_grid
 from ...registry import MODELS
+from ..initialization import init_linear, is_pretrained, truncated
 from .depth import cut_arch
 from .swin import resize_stored_tables
 
@@ -67,15 +68,11 @@ class ResizableBEiT(BEiTViT):
 
     def init_weights(self) -> None:
         super().init_weights()
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+        if is_pretrained(self.init_cfg):
             return
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        init_linear(self, truncated)
         if self.cls_token is not None:
-            nn.init.trunc_normal_(self.cls_token, std=.02)
+            truncated(self.cls_token)
         for number, layer in enumerate(self.layers, start=1):
             for weight in (layer.attn.proj.weight, layer.ffn.layers[1].weight):
                 weight.data.div_(math.sqrt(2 * number))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...ops import map_to_tokens, tokens_to_map
 from ...ops.positions import resize_pair_bias
 from ...registry import MODELS
+from ..initialization import init_linear, is_pretrained, truncated
 from .stages import check_stride, layer_depth, stage_settings
 
 
@@ -134,17 +135,15 @@ class CMT(BaseModule):
 
     def init_weights(self) -> None:
         super().init_weights()
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+        if is_pretrained(self.init_cfg):
             return
+        init_linear(self, truncated)
         for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=.02)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out')
                 nn.init.zeros_(module.bias)
         for bias in self.position_biases:
-            nn.init.trunc_normal_(bias, std=.02)
+            truncated(bias)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Encode images [B, C, H, W] into maps [B, C, h, w] of the stages in ``out_indices``."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...ops import tokens_to_map
 from ...registry import MODELS
+from ..initialization import init_linear, is_pretrained, truncated
 from .stages import check_stride, layer_depth, stage_settings
 
 _SHARED = dict(embed_dims=[64, 128, 320, 512], num_heads=[1, 2, 5, 8], mlp_ratios=[8, 8, 4, 4],
@@ -87,16 +88,12 @@ class PyramidVisionTransformer(BaseModule):
 
     def init_weights(self) -> None:
         super().init_weights()
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+        if is_pretrained(self.init_cfg):
             return
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        init_linear(self, truncated)
         for token in (*self.pos_embeds, self.cls_token, self.cls_pos_embed):
             if token is not None:
-                nn.init.trunc_normal_(token, std=.02)
+                truncated(token)
 
     def _positions(self, stage: int, grid: tuple[int, int]) -> Tensor:
         """Position embedding [1, N, C] of a stage on a grid (h, w)."""

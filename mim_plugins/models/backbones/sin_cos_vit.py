@@ -5,6 +5,7 @@ from torch import nn
 
 from ...ops.positions import sin_cos_position_embedding, token_grid
 from ...registry import MODELS
+from ..initialization import init_linear, is_pretrained
 from .depth import cut_arch
 
 
@@ -36,13 +37,9 @@ class SinCosVisionTransformer(VisionTransformer):
 
     def init_weights(self) -> None:
         super().init_weights()
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+        if is_pretrained(self.init_cfg):
             return
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        init_linear(self, nn.init.xavier_uniform_)
         projection = self.patch_embed.projection.weight
         nn.init.xavier_uniform_(projection.data.view(len(projection), -1))
         if self.cls_token is not None:

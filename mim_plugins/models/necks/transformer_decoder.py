@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...ops.positions import sin_cos_position_embedding
 from ...registry import MODELS
+from ..initialization import init_linear
 from .base import Decoder
 
 
@@ -47,10 +48,7 @@ class TransformerDecoder(Decoder):
 
     def init_weights(self) -> None:
         super().init_weights()
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        init_linear(self, nn.init.xavier_uniform_)
 
     def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         tokens, extra = self.as_tokens(features, size)
