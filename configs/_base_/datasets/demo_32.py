@@ -6,7 +6,7 @@ train_dataloader = dict(
     num_workers=0,  # on two cores a worker takes more from the training than it gives
     dataset=dict(
         data_root='data/demo/pretrain',
-        indices=8192,
+        indices=6144,
         pipeline=[
             dict(type='mim_plugins.LoadRGBImage'),
             dict(type='mim_plugins.RandomResizedCrop', scale=32, crop_ratio_range=(0.5, 1.0), backend='pillow',

@@ -101,8 +101,8 @@ class ProgressiveResolutionHook(Hook):
         came = tuple(dataset[SampleKey(0, (0, ), size)]['inputs'].shape[-2:])
         if came != size:
             raise InputError(
-                f'a sample of {size[0]}x{size[1]} px was asked for, but the pipeline gave {came[0]}x{came[1]}: crop with '
-                'mim_plugins.RandomResizedCrop, in mim_plugins.UnlabelledImages or mim_plugins.KeyedDataset')
+                f'a sample of {size[0]}x{size[1]} px was asked for, but the pipeline gave {came[0]}x{came[1]}: crop '
+                'with mim_plugins.RandomResizedCrop, in mim_plugins.UnlabelledImages or mim_plugins.KeyedDataset')
 
     def _check_schedules(self, runner: Runner) -> None:
         if self._unit == 'iters' or any(not scheduler.by_epoch for scheduler in runner.param_schedulers or []):
