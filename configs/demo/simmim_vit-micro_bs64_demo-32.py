@@ -16,6 +16,6 @@ model = dict(
     input_size=32,
     data_preprocessor=dict(mask=dict(unit=8)),
     backbone=dict(
-        patch_size=4,
+        patch_size=8,
         arch=dict(_delete_=True, embed_dims=128, num_layers=4, num_heads=4, feedforward_channels=512)),
-    neck=dict(in_channels=128, stride=4))
+    neck=dict(in_channels=128, stride=8))

@@ -1,4 +1,5 @@
 """Is it learning? Looks at the model from time to time, and leaves the training as it was."""
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,9 +42,9 @@ class MonitorHook(Hook):
     def _look(self, runner: Runner) -> None:
         self.look(runner, runner.model.module if is_model_wrapper(runner.model) else runner.model)
 
+    @abstractmethod
     def look(self, runner: Runner, model: MaskedImageModel) -> None:
         """Look at the model; its mode and the training's random numbers stay as they are."""
-        raise NotImplementedError
 
     @staticmethod
     def log(runner: Runner, values: dict[str, float]) -> None:

@@ -1,4 +1,5 @@
 """What every decoder shares: features in any form come in, a map on the target's grid goes out."""
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from mmengine.model import BaseModule
@@ -42,6 +43,7 @@ class Decoder(BaseModule):
         """Values that one token predicts."""
         return self.out_channels * (self.stride // self.out_stride)**2
 
+    @abstractmethod
     def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Predict.
 
@@ -56,7 +58,6 @@ class Decoder(BaseModule):
         Raises:
             InputError: The features do not lie on the grid that ``stride`` and ``size`` give.
         """
-        raise NotImplementedError
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """Tokens in height and width for images of ``size`` (H, W)."""
