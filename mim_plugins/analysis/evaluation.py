@@ -4,42 +4,46 @@ from statistics import mean
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.device import get_device
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..models import MaskedImageModel
 from ..registry import MODELS
 from .curves import curves_figure, read_scalars
 from .features import extract_features
+from .held_out import fixed_masks
 from .pictures import reconstruction_figure, save
 from .probe import Split, linear_probe, nearest_neighbours
-from .runs import load_run, read_run
+from .runs import load_run, normalized, whole_images
 
 
-def labelled_loader(root: Path, size: tuple[int, int]) -> torch.utils.data.DataLoader:
-    """Batches of the class folders below ``root``, resized to ``size`` (H, W), in a fixed order.
+def labelled_loader(root: Path, size: tuple[int, int], cfg: Config | None = None) -> DataLoader:
+    """Batches of all images of the class folders below ``root`` in a fixed order, on this process alone.
+
+    Args:
+        root: Folder with one folder per class.
+        size: (H, W) in pixels that the images are resized to.
+        cfg: Config of a run, whose own first transform then reads the files.
 
     Raises:
         InputError: The folder does not exist.
     """
     if not Path(root).is_dir():
         raise InputError(f'no labelled images at {root}: expected one folder per class')
-    pipeline = [
-        dict(type='mim_plugins.LoadRGBImage'),
-        dict(type='Resize', scale=(size[1], size[0]), interpolation='bicubic', backend='pillow'),
-        dict(type='PackInputs'),
-    ]
-    return Runner.build_dataloader(dict(
-        batch_size=256, num_workers=0, collate_fn=dict(type='default_collate'),
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(type='CustomDataset', data_root=str(root), pipeline=pipeline)))
+    dataset = DATASETS.build(dict(
+        type='mmpretrain.CustomDataset', data_root=str(root), pipeline=whole_images(size, cfg)))
+    # mmengine's samplers would share the images out and wait for the other processes.
+    return DataLoader(dataset, batch_size=64, collate_fn=default_collate)
 
 
-def labelled_features(model: MaskedImageModel, labelled: Path) -> tuple[Split, Split]:
-    """Features and labels of the folders ``train`` and ``val`` below ``labelled``."""
-    train, val = (extract_features(model, labelled_loader(labelled / split, model.input_size))
+def labelled_features(model: MaskedImageModel, labelled: Path, cfg: Config | None = None) -> tuple[Split, Split]:
+    """Features and labels of the folders ``train`` and ``val`` below ``labelled``; ``cfg`` tells how to read."""
+    train, val = (extract_features(model, labelled_loader(labelled / split, model.input_size, cfg))
                   for split in ('train', 'val'))
     return train, val
 
@@ -61,9 +65,8 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
     Raises:
         InputError: A folder, log or checkpoint is missing, or a checkpoint is damaged.
     """
-    cfg = read_run(work_dir)[0]
+    trained, cfg = load_run(work_dir)
     scalars = read_scalars(work_dir)
-    trained = load_run(work_dir)[0].to(get_device())
 
     def random(seed: int) -> MaskedImageModel:
         torch.manual_seed(seed)
@@ -73,8 +76,8 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
         return model.to(get_device())
 
     encoders = {
-        'pretrained': [labelled_features(trained, labelled)] * seeds,
-        'random': [labelled_features(random(seed), labelled) for seed in range(seeds)],
+        'pretrained': [labelled_features(trained, labelled, cfg)] * seeds,
+        'random': [labelled_features(random(seed), labelled, cfg) for seed in range(seeds)],
     }
     accuracies: dict[str, float] = {}
     for name, features in encoders.items():
@@ -83,10 +86,10 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
         accuracies[f'knn_top1_{name}'] = mean(nearest_neighbours(*splits) for splits in features)
     save(curves_figure(scalars, {name.replace('_top1_', ' '): value for name, value in accuracies.items()}),
          work_dir / 'curves.png')
-    shown = labelled_loader(labelled / 'val', trained.input_size).dataset
+    shown = labelled_loader(labelled / 'val', trained.input_size, cfg).dataset
     places = np.linspace(0, len(shown) - 1, 6, dtype=int)  # over all classes
-    batch = trained.data_preprocessor(default_collate([shown[int(place)] for place in places]))
-    save(reconstruction_figure(trained, batch['inputs'], batch['mask']), work_dir / 'reconstructions.png')
+    inputs = normalized(trained, default_collate([shown[int(place)] for place in places]))
+    save(reconstruction_figure(trained, inputs, fixed_masks(trained, len(inputs))), work_dir / 'reconstructions.png')
     images = Runner.build_dataloader(
         {**cfg.train_dataloader, 'num_workers': 0, 'persistent_workers': False}).dataset
     return {

@@ -3,7 +3,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from ..models import MaskedImageModel
+from .runs import normalized, undisturbed
 
 
 def pool(features: Tensor | tuple[Tensor, ...], num_extra_tokens: int = 0) -> Tensor:
@@ -21,24 +24,20 @@ def pool(features: Tensor | tuple[Tensor, ...], num_extra_tokens: int = 0) -> Te
     return last.mean(dim=(2, 3)) if last.ndim == 4 else last[:, num_extra_tokens:].mean(dim=1)
 
 
-@torch.no_grad()
-def extract_features(model: nn.Module, loader: Iterable[dict]) -> tuple[np.ndarray, np.ndarray]:
+def extract_features(model: MaskedImageModel, loader: Iterable[dict]) -> tuple[np.ndarray, np.ndarray]:
     """Pooled features of the unmasked images of a labelled loader.
 
     Args:
-        model: A :class:`~mim_plugins.models.MaskedImageModel`; its mode is restored afterwards.
+        model: Its mode and torch's random state are restored afterwards.
         loader: Gives mmpretrain's collated batches with a ``gt_label`` in each data sample.
 
     Returns:
         Features float32 [N, C] and labels int64 [N].
     """
-    training = model.training
-    model.eval()
     features, labels = [], []
-    for data in loader:
-        batch = model.data_preprocessor(data, False)
-        pooled = pool(model(batch['inputs'], mode='tensor'), model.neck.num_extra_tokens)
-        features.append(pooled.float().cpu())
-        labels += [int(sample.gt_label) for sample in batch['data_samples']]
-    model.train(training)
+    with undisturbed(model):  # the loader's iterator draws a random number, too
+        for batch in loader:
+            pooled = pool(model(normalized(model, batch), mode='tensor'), model.neck.num_extra_tokens)
+            features.append(pooled.float().cpu())
+            labels += [int(sample.gt_label) for sample in batch['data_samples']]
     return torch.cat(features).numpy(), np.array(labels)

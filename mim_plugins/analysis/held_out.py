@@ -1,34 +1,46 @@
-"""Losses and pictures under masks that stay the same."""
+"""Losses and scores under masks that stay the same."""
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn.functional as F
 from matplotlib.figure import Figure
 from mmengine.config import Config
-from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from ..errors import InputError
 from ..models import MaskedImageModel
+from ..models.preprocessors import FixedMasks
+from ..ops import map_to_tokens, resize_mask
 from .pictures import denormalize, reconstruct
-from .runs import image_batch
+from .runs import image_batch, normalized, undisturbed
+
+_BATCH = 64
 
 
 def fixed_masks(model: MaskedImageModel, batch: int, seed: int = 0) -> Tensor:
-    """Masks [batch, h, w] of the model's own strategy at its size that depend on the seed alone, on the CPU."""
+    """Masks [batch, h, w] of the model's own strategy at its size, the same on every device."""
     generator = torch.Generator().manual_seed(seed)
-    return model.data_preprocessor.mask_strategy(batch, model.input_size, generator, torch.device('cpu'))
+    masks = model.data_preprocessor.mask_strategy(batch, model.input_size, generator, torch.device('cpu'))
+    return masks.to(next(model.parameters()).device)
+
+
+def _shares(pixels: int, units: int) -> Tensor:
+    """How much of each unit every pixel of a line is, [units, pixels]; rows sum to 1."""
+    edges = torch.linspace(0, pixels, units + 1, dtype=torch.float64)[:, None]
+    place = torch.arange(pixels, dtype=torch.float64)
+    overlap = torch.minimum(edges[1:], place + 1) - torch.maximum(edges[:-1], place)
+    return overlap.clamp(min=0) * units / pixels
 
 
 def drawn_mask(path: str | Path, grid: tuple[int, int], share: float = 0.5) -> Tensor:
     """A mask that somebody drew, or of an object, on a grid of units.
 
     Args:
-        path: ``.npy`` or picture of any size; all that is not zero (or black) is masked.
+        path: ``.npy`` or ``.png`` of any size, read as :class:`~mim_plugins.models.FixedMasks` does: all that
+            is not zero is masked.
         grid: Units in height and width.
         share: A unit is masked if more than this share of it is covered, in [0, 1).
 
@@ -38,44 +50,36 @@ def drawn_mask(path: str | Path, grid: tuple[int, int], share: float = 0.5) -> T
     Raises:
         InputError: No such file, or one that masks nothing or everything.
     """
-    try:
-        if Path(path).suffix == '.npy':
-            pixels = np.load(path) != 0
-        else:
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert('L')) != 0
-    except (OSError, ValueError) as error:
-        raise InputError(f'no mask can be read from {path}: {error}') from error
-    if pixels.ndim != 2:
-        raise InputError(f'a mask has two dimensions, but {path} has the shape {pixels.shape}')
-    covered = F.interpolate(torch.from_numpy(pixels)[None, None].float(), grid, mode='area')[0, 0]
-    mask = covered > share
+    if not 0 <= share < 1:
+        raise InputError(f'the share of a unit to be covered must lie in [0, 1), but is {share}')
+    masks = FixedMasks(Path(path), unit=1).masks
+    if len(masks) > 1:
+        raise InputError(f'a drawn mask has two dimensions, but {path} holds {len(masks)} masks')
+    height, width = masks.shape[1:]
+    covered = _shares(height, grid[0]) @ masks[0].double() @ _shares(width, grid[1]).T
+    mask = covered > share + 1e-9  # rounding
     if mask.all() or not mask.any():
-        raise InputError(f'{path} masks {"all" if mask.all() else "none"} of {grid[0]}x{grid[1]} units; a '
-                         'reconstruction needs both kinds')
+        raise InputError(f'{path} covers {"all" if mask.all() else "none"} of {grid[0]}x{grid[1]} units by more than '
+                         f'a share of {share:g}; a reconstruction needs masked and visible ones')
     return mask
 
 
-def _inputs(model: MaskedImageModel, batch: dict) -> Tensor:
-    """A collated batch as the model gets it; the masks drawn along the way are left aside."""
-    return model.data_preprocessor(batch, False)['inputs']
-
-
-@torch.no_grad()
-def held_out_loss(model: MaskedImageModel, batch: dict, seed: int = 0) -> float:
-    """Mean loss of held-out images under masks that are the same each time.
+def held_out_loss(model: MaskedImageModel, paths: Sequence[Path], cfg: Config | None = None, seed: int = 0) -> float:
+    """Mean loss of held-out images at the model's current size, under masks that are the same each time.
 
     Args:
-        model: Its mode is restored afterwards.
-        batch: Collated images of the model's input size, as :func:`image_batch` gives them.
+        model: Its mode and torch's random state are restored afterwards.
+        paths: Images.
+        cfg: Config of the run, whose own first transform then reads the files.
         seed: Chooses the masks.
     """
-    training = model.training
-    model.eval()
-    inputs = _inputs(model, batch)
-    losses = model(inputs, mask=fixed_masks(model, len(inputs), seed).to(inputs.device), mode='loss')
-    model.train(training)
-    return sum(float(value) for name, value in losses.items() if 'loss' in name)
+    total = 0.
+    with undisturbed(model, seed):
+        for start in range(0, len(paths), _BATCH):
+            inputs = normalized(model, image_batch(paths[start:start + _BATCH], model.input_size, cfg))
+            losses = model(inputs, mask=fixed_masks(model, len(inputs), seed + start), mode='loss')
+            total += len(inputs) * float(model.parse_losses(losses)[0])
+    return total / len(paths)
 
 
 def loss_by_size(model: MaskedImageModel, paths: Sequence[Path], sizes: Sequence[tuple[int, int]],
@@ -96,26 +100,35 @@ def loss_by_size(model: MaskedImageModel, paths: Sequence[Path], sizes: Sequence
     for size in sizes:
         try:
             model.set_input_size(size)
-            found[size] = held_out_loss(model, image_batch(paths, size, cfg), seed)
         except InputError as error:
             found[size] = str(error)
+        else:
+            found[size] = held_out_loss(model, paths, cfg, seed)
     model.set_input_size(before)
     return found
 
 
 def size_figure(courses: dict[str, dict[tuple[int, int], float | str]]) -> Figure:
-    """Losses over the shorter side, one line per name; sizes that were refused are left out."""
+    """Losses over the sizes in order of their areas, one line per name; sizes that were refused are left out."""
     figure, axis = plt.subplots(figsize=(5, 3.5), layout='constrained')
+    sizes = sorted({size for course in courses.values() for size in course}, key=lambda size: size[0] * size[1])
     for name, course in courses.items():
-        points = sorted((min(size), loss) for size, loss in course.items() if not isinstance(loss, str))
-        axis.plot(*zip(*points, strict=True), marker='o', label=name) if points else None
+        points = [(place, course[size]) for place, size in enumerate(sizes) if isinstance(course.get(size), float)]
+        axis.plot([place for place, _ in points], [loss for _, loss in points], marker='o', label=name)
+    axis.set_xticks(range(len(sizes)), [f'{height}x{width}' for height, width in sizes])
     axis.set(xlabel='size, px', ylabel='held-out loss')
     axis.legend()
     return figure
 
 
 def similarity(reference: np.ndarray, other: np.ndarray) -> dict[str, float]:
-    """PSNR in dB (infinite for equal pictures) and SSIM of pictures [H, W, C] in [0, 1], by scikit-image."""
+    """PSNR in dB (infinite for equal pictures) and SSIM of pictures [H, W, C] in [0, 1], by scikit-image.
+
+    Raises:
+        InputError: A side of less than 3.
+    """
+    if min(reference.shape[:2]) < 3:
+        raise InputError('SSIM needs pictures of at least 3x3, but one has {}x{}'.format(*reference.shape[:2]))
     with np.errstate(divide='ignore'):
         psnr = peak_signal_noise_ratio(reference, other, data_range=1)
     side = min(7, *reference.shape[:2])
@@ -125,7 +138,7 @@ def similarity(reference: np.ndarray, other: np.ndarray) -> dict[str, float]:
 
 def reconstruction_scores(model: MaskedImageModel, inputs: Tensor, mask: Tensor,
                           result: dict[str, Tensor] | None = None) -> list[dict[str, float]]:
-    """Loss of each image, and for targets with colours PSNR and SSIM of the pasted picture.
+    """Loss of each image's masked region, and for targets with colours PSNR and SSIM of the pasted picture.
 
     Args:
         model: The model.
@@ -134,8 +147,10 @@ def reconstruction_scores(model: MaskedImageModel, inputs: Tensor, mask: Tensor,
         result: What :func:`mim_plugins.analysis.pictures.reconstruct` gave for them, if that is at hand.
     """
     result = result or reconstruct(model, inputs, mask)
-    scores = [dict(loss=float(model.head.loss(result['prediction'][i:i + 1], result['target'][i:i + 1], mask[i:i + 1])))
-              for i in range(len(inputs))]
+    maps = zip(
+        map_to_tokens(result['prediction'].float()).split(1), map_to_tokens(result['target']).split(1),
+        resize_mask(mask, tuple(result['target'].shape[-2:])).flatten(1).split(1), strict=True)
+    scores = [dict(loss=float(model.head.loss_module(*parts))) for parts in maps]
     if 'pasted' in result:
         pairs = zip(denormalize(inputs, model), denormalize(result['pasted'], model), strict=True)
         scores = [{**score, **similarity(*pair)} for score, pair in zip(scores, pairs, strict=True)]

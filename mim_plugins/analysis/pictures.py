@@ -11,6 +11,7 @@ from torch import Tensor
 from ..models import MaskedImageModel
 from ..models.targets import ClassTarget, HOGTarget
 from ..ops import resize_mask
+from .runs import undisturbed
 
 # Brightness of the target where the prediction was not trained.
 _DARK = 0.4
@@ -89,7 +90,6 @@ def draw_target(model: MaskedImageModel, values: Tensor, images: Tensor) -> np.n
     return ((mean - low) / (high - low).clamp(min=1e-12)).cpu().numpy()
 
 
-@torch.no_grad()
 def reconstruct(model: MaskedImageModel, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """What the model's ``'predict'`` mode gives, in eval mode, and ``pasted`` for targets with colours.
 
@@ -102,10 +102,12 @@ def reconstruct(model: MaskedImageModel, inputs: Tensor, mask: Tensor) -> dict[s
         ``corrupted``, ``prediction``, ``target``, ``mask``; ``pasted`` [B, C, H, W] is the image with the
         prediction in its masked places.
     """
-    training = model.training
-    model.eval()
-    result = model(inputs, mask=mask, mode='predict')
-    model.train(training)
+    counts = mask.flatten(1).sum(1)
+    step = len(inputs) if (counts == counts[0]).all() else 1  # fills that drop tokens want as many in each image
+    with undisturbed(model):
+        parts = [model(images, mask=masks, mode='predict') for images, masks in zip(
+            inputs.split(step), mask.split(step), strict=True)]
+    result = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     colors = model.target_generator.to_images(result['prediction'], inputs)
     if colors is not None:
         size = tuple(inputs.shape[-2:])

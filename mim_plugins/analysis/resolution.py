@@ -45,14 +45,17 @@ def target_stability(images: Tensor, sizes: Sequence[int]) -> list[dict[str, flo
         sizes: Smaller sides in pixels, multiples of 8.
 
     Returns:
-        One row per target and size: ``target``, ``size``, ``psnr`` in dB and ``ssim``, means over the images.
+        One row per target and size: ``target``, ``size``, ``psnr`` in dB and ``ssim``, means over the images;
+        equal ones, whose PSNR is infinite, count only if all are equal.
     """
     own, rows = at_resolution(images, images.shape[-1]), []
     for size in sizes:
         for target, maps in at_resolution(images, size).items():
             scores = [similarity(_last(a), _last(b)) for a, b in zip(own[target], maps, strict=True)]
-            rows.append(dict(target=target, size=size, **{
-                name: float(np.mean([score[name] for score in scores])) for name in ('psnr', 'ssim')}))
+            finite = [score['psnr'] for score in scores if np.isfinite(score['psnr'])]
+            rows.append(dict(
+                target=target, size=size, psnr=float(np.mean(finite)) if finite else np.inf,
+                ssim=float(np.mean([score['ssim'] for score in scores]))))
     return rows
 
 

@@ -1,16 +1,22 @@
-"""Models out of checkpoints, and images to show them."""
-from collections.abc import Sequence
+"""Models out of checkpoints, images to show them, and looks that leave a training as it was."""
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import torch
+import torch.nn.functional as F
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import default_collate
+from mmengine.device import get_device
 from mmengine.registry import TRANSFORMS, init_default_scope
+from torch import Tensor
 
 from ..datasets.image_files import IMAGE_EXTENSIONS, path_at, scan_folder
 from ..engine.checkpoints import check_match, latest_checkpoint, load_checkpoint
 from ..errors import InputError
-from ..models import MaskedImageModel
+from ..models import MaskedImageModel, MaskingDataPreprocessor
 from ..registry import MODELS
 
 
@@ -30,13 +36,16 @@ def read_run(path: Path) -> tuple[Config, dict, Path]:
     if latest is None:
         raise InputError(f'no run with a checkpoint in {path}: expected the work dir of tools/train.py')
     checkpoint = load_checkpoint(latest)
+    if 'cfg' not in checkpoint['meta']:
+        raise InputError(f'{latest} does not tell the config that it was trained with: expected a checkpoint of '
+                         'tools/train.py')
     cfg = Config.fromstring(checkpoint['meta']['cfg'], '.py')  # the work dir's own may be of a later attempt
-    init_default_scope(cfg.default_scope)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     return cfg, checkpoint, latest
 
 
 def load_run(path: Path) -> tuple[MaskedImageModel, Config]:
-    """A pre-trained model, at the size that its checkpoint was saved at, in eval mode.
+    """A pre-trained model on the device to work on, at the size that it was saved at, in eval mode.
 
     Args:
         path: A checkpoint, or the work dir of a run.
@@ -52,8 +61,7 @@ def load_run(path: Path) -> tuple[MaskedImageModel, Config]:
         model.set_input_size(tuple(checkpoint['meta']['input_size']))
     check_match(model, checkpoint['state_dict'], str(file))
     model.load_state_dict(checkpoint['state_dict'])
-    model.eval()
-    return model, cfg
+    return model.eval().to(get_device()), cfg
 
 
 def image_paths(sources: Sequence[str | Path]) -> list[Path]:
@@ -85,6 +93,33 @@ def spread(paths: Sequence[Path], number: int) -> list[Path]:
     return list(paths[::-(-len(paths) // number)])
 
 
+class _Resize:
+    """Bicubic with anti-aliasing, for any number of channels."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    def __call__(self, results: dict) -> dict:
+        image = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(results['img']))).movedim(-1, 0)[None]
+        image = image if image.dtype == torch.uint8 else image.float()
+        resized = F.interpolate(image, self.size, mode='bicubic', antialias=True)[0].movedim(0, -1)
+        return {**results, 'img': resized.numpy(), 'img_shape': self.size}
+
+
+def whole_images(size: tuple[int, int], cfg: Config | None = None) -> list:
+    """Pipeline that reads whole images at one size.
+
+    Args:
+        size: (H, W) in pixels.
+        cfg: Config of a run, whose own first transform then reads the files.
+    """
+    dataset = cfg.get('train_dataloader') or {} if cfg else {}
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    pipeline = dataset.get('pipeline') or [dict(type='mim_plugins.LoadRGBImage')]
+    return [pipeline[0], _Resize(size), dict(type='mmpretrain.PackInputs')]
+
+
 def image_batch(paths: Sequence[Path], size: tuple[int, int], cfg: Config | None = None) -> dict:
     """Whole images resized to one size, as a collated batch for a data preprocessor.
 
@@ -93,8 +128,31 @@ def image_batch(paths: Sequence[Path], size: tuple[int, int], cfg: Config | None
         size: (H, W) in pixels.
         cfg: Config of a run, whose own first transform then reads the files.
     """
-    loading = cfg.train_dataloader.dataset.pipeline[0] if cfg else dict(type='mim_plugins.LoadRGBImage')
-    pipeline = Compose([TRANSFORMS.build(step) for step in (
-        loading, dict(type='mmpretrain.Resize', scale=(size[1], size[0]), interpolation='area'),
-        dict(type='mmpretrain.PackInputs'))])
+    pipeline = Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step
+                        for step in whole_images(size, cfg)])
     return default_collate([pipeline(dict(img_path=str(path))) for path in paths])
+
+
+@contextmanager
+def undisturbed(model: MaskedImageModel, seed: int = 0) -> Iterator[None]:
+    """Evaluation without gradient, after which a training goes on as if nothing had been.
+
+    Args:
+        model: Put into eval mode; every part's own mode is restored.
+        seed: Of torch's random numbers inside, whose states are restored as well.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(list(devices)):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def normalized(model: MaskedImageModel, batch: dict) -> Tensor:
+    """Images [B, C, H, W] of a collated batch as the model sees them; no mask is drawn."""
+    return super(MaskingDataPreprocessor, model.data_preprocessor).forward(batch)['inputs']

@@ -4,10 +4,13 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from mmengine.runner import Runner
 
 from mim_plugins.analysis.curves import read_scalars
+from mim_plugins.analysis.evaluation import labelled_loader
 from mim_plugins.engine import launch
 from mim_plugins.engine.hooks import FeatureMonitorHook, HeldOutLossHook, PicturesHook
 from mim_plugins.errors import InputError
@@ -80,6 +83,24 @@ def test_refuse_what_cannot_be_looked_at(labelled, make, message):
         make(labelled)
 
 
+@pytest.mark.parametrize('world', [1, 2])
+def test_labelled_images_are_all_seen_without_other_processes_or_random_numbers(labelled, world, monkeypatch):
+    """The first process looks alone: nothing may be shared out, waited for, or drawn from the training's numbers."""
+    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (0, world))
+    monkeypatch.setattr('mmengine.dataset.sampler.sync_random_seed', lambda: pytest.fail('waits for other processes'))
+    state = np.random.get_state()[1].copy()
+    loader = labelled_loader(labelled / 'val', (16, 24))
+    assert sum(len(batch['inputs']) for batch in loader) == 8
+    assert np.array_equal(np.random.get_state()[1], state)
+
+
+def test_refuse_models_of_others(labelled, small_model):
+    hook = FeatureMonitorHook(str(labelled))
+    hook.before_run(Namespace(model=small_model))
+    with pytest.raises(InputError, match='needs a masked image model of this package.* but got Linear'):
+        hook.before_run(Namespace(model=torch.nn.Linear(1, 1)))
+
+
 def test_reconstructions_as_a_tool(images, labelled, monitored, tmp_path):
     tool = TOOLS / 'reconstruct.py'
     printed = run_tool(tool, monitored, images, '--out', 'a', '--number', 3, cwd=tmp_path)
@@ -88,7 +109,7 @@ def test_reconstructions_as_a_tool(images, labelled, monitored, tmp_path):
     assert len(scores) == 3 and all(score['loss'] > 0 for score in scores)
     assert (tmp_path / 'a' / 'reconstructions.png').stat().st_size > 10_000
     printed = run_tool(tool, monitored, images, '--out', 'b', '--object-masks', tmp_path, cwd=tmp_path, ok=False)
-    assert 'error: no mask can be read from' in printed and 'Traceback' not in printed
+    assert 'error: fixed masks cannot be read from' in printed and 'Traceback' not in printed
 
 
 def test_target_resolution_as_a_tool(images, tmp_path):
@@ -101,7 +122,7 @@ def test_target_resolution_as_a_tool(images, tmp_path):
 def test_loss_by_size_as_a_tool(images, monitored, tmp_path):
     printed = run_tool(TOOLS / 'loss_by_size.py', monitored, '--images', images, '--sizes', 32, 36, 64, '--out', 'a',
                        cwd=tmp_path)
-    assert '36 px: images of 36x36 cannot be divided into' in printed
+    assert '36x36 px: images of 36x36 cannot be divided into' in printed
     rows = (tmp_path / 'a' / 'loss_by_size.csv').read_text().splitlines()
     assert len(rows) == 3 and (tmp_path / 'a' / 'loss_by_size.png').is_file()
 

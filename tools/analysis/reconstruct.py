@@ -3,10 +3,12 @@
     python tools/analysis/reconstruct.py work_dirs/quickstart data/demo/classification/val --out work_dirs/pictures
     python tools/analysis/reconstruct.py CHECKPOINT cat.jpg --mask drawn.png --out work_dirs/pictures
 
-Writes reconstructions.png, and scores.json with the loss of each image and, for targets with colours, PSNR and SSIM.
+Writes reconstructions.png, and scores.json with the loss of each image and, for targets with colours, PSNR and SSIM
+(a PSNR of null is infinite).
 """
 import argparse
 import json
+import math
 from pathlib import Path
 
 from mmengine.logging import MMLogger
@@ -34,24 +36,26 @@ def main() -> None:
     args = parse_args()
     MMLogger.get_instance('reconstruct', log_level='WARNING')
     import torch
+    from mmengine.device import get_device
 
     from mim_plugins.analysis.held_out import drawn_mask, fixed_masks, reconstruction_scores
     from mim_plugins.analysis.pictures import reconstruct, reconstruction_figure, save
-    from mim_plugins.analysis.runs import image_batch, image_paths, load_run, spread
+    from mim_plugins.analysis.runs import image_batch, image_paths, load_run, normalized, spread
     paths = spread(image_paths(args.images), args.number)
     model, cfg = load_run(args.checkpoint)
     grid = model.data_preprocessor.mask_strategy.grid(model.input_size)
     if args.mask or args.object_masks:
         files = [args.mask or args.object_masks / f'{path.stem}.png' for path in paths]
-        mask = torch.stack([drawn_mask(file, grid, args.share) for file in files])
+        mask = torch.stack([drawn_mask(file, grid, args.share) for file in files]).to(get_device())
     else:
         mask = fixed_masks(model, len(paths), args.seed)
-    inputs = model.data_preprocessor(image_batch(paths, model.input_size, cfg), False)['inputs']
+    inputs = normalized(model, image_batch(paths, model.input_size, cfg))
     result = reconstruct(model, inputs, mask)
     args.out.mkdir(parents=True, exist_ok=True)
     save(reconstruction_figure(model, inputs, mask, result), args.out / 'reconstructions.png')
-    scores = [{'image': str(path), **score} for path, score in zip(
-        paths, reconstruction_scores(model, inputs, mask, result), strict=True)]
+    scores = [
+        {'image': str(path), **{name: value if math.isfinite(value) else None for name, value in score.items()}}
+        for path, score in zip(paths, reconstruction_scores(model, inputs, mask, result), strict=True)]
     (args.out / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
     print(f'wrote {args.out}/reconstructions.png and scores.json for {len(paths)} images of '
           f'{model.input_size[0]}x{model.input_size[1]}')

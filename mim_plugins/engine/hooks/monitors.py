@@ -7,12 +7,13 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.nn.parallel import DistributedDataParallel
 
 from ...analysis.evaluation import labelled_features
 from ...analysis.held_out import fixed_masks, held_out_loss
 from ...analysis.pictures import reconstruction_figure, save
 from ...analysis.probe import linear_probe, nearest_neighbours
-from ...analysis.runs import image_batch, image_paths, spread
+from ...analysis.runs import image_batch, image_paths, normalized, spread
 from ...errors import InputError
 from ...models import MaskedImageModel
 from ...registry import HOOKS
@@ -25,7 +26,8 @@ class MonitorHook(Hook):
         interval: Epochs between two looks.
 
     Raises:
-        InputError: The interval is not positive.
+        InputError: The interval is not positive; from the run, the first process does not have the whole of a
+            masked image model.
     """
     priority = 'LOW'
 
@@ -34,13 +36,23 @@ class MonitorHook(Hook):
             raise InputError(f'{type(self).__name__} needs an interval of at least 1 epoch, but got {interval}')
         self.interval = interval
 
+    def before_run(self, runner: Runner) -> None:
+        if not isinstance(self._model(runner), MaskedImageModel) or (
+                is_model_wrapper(runner.model) and not isinstance(runner.model, DistributedDataParallel)):
+            raise InputError(f'{type(self).__name__} needs a masked image model of this package, on several processes '
+                             f'within DistributedDataParallel, but got {type(runner.model).__name__}')
+
+    @staticmethod
+    def _model(runner: Runner) -> MaskedImageModel:
+        return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
     def after_train_epoch(self, runner: Runner) -> None:
         if self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner):
             self._look(runner)
 
     @master_only
     def _look(self, runner: Runner) -> None:
-        self.look(runner, runner.model.module if is_model_wrapper(runner.model) else runner.model)
+        self.look(runner, self._model(runner))
 
     @abstractmethod
     def look(self, runner: Runner, model: MaskedImageModel) -> None:
@@ -50,13 +62,15 @@ class MonitorHook(Hook):
     def log(runner: Runner, values: dict[str, float]) -> None:
         """Write scalars ``monitor/...`` to the log and to the visualiser's files."""
         scalars = {f'monitor/{name}': value for name, value in values.items()}
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(name, value)
         runner.visualizer.add_scalars(scalars, step=runner.iter)
         runner.logger.info('  '.join(f'{name}: {value:.4f}' for name, value in scalars.items()))
 
 
 @HOOKS.register_module()
 class FeatureMonitorHook(MonitorHook):
-    """Top-1 accuracy of nearest neighbours and of a linear probe on frozen features of a labelled subset.
+    """Top-1 accuracy in per cent of nearest neighbours and a linear probe on features of a labelled subset.
 
     Args:
         labelled: Folder with ``train`` and ``val``, one folder per class in each.
@@ -76,7 +90,7 @@ class FeatureMonitorHook(MonitorHook):
         self.probe = probe
 
     def look(self, runner: Runner, model: MaskedImageModel) -> None:
-        splits = labelled_features(model, self.labelled)
+        splits = labelled_features(model, self.labelled, runner.cfg)
         accuracies = dict(knn_top1=nearest_neighbours(*splits))
         if self.probe:
             accuracies['probe_top1'] = linear_probe(*splits, seed=0)
@@ -93,7 +107,7 @@ class ImageMonitorHook(MonitorHook):
         seed: Chooses the masks.
 
     Raises:
-        InputError: There is no such file or folder, or no image in it.
+        InputError: There is no such file or folder, no image in it, or the number is not positive.
     """
 
     def __init__(self, images: str | Sequence[str], interval: int = 1, number: int = 64, seed: int = 0) -> None:
@@ -111,8 +125,7 @@ class HeldOutLossHook(ImageMonitorHook):
     """
 
     def look(self, runner: Runner, model: MaskedImageModel) -> None:
-        batch = image_batch(self.paths, model.input_size, runner.cfg)
-        self.log(runner, dict(held_out_loss=held_out_loss(model, batch, self.seed)))
+        self.log(runner, dict(held_out_loss=held_out_loss(model, self.paths, runner.cfg, self.seed)))
 
 
 @HOOKS.register_module()
@@ -126,8 +139,8 @@ class PicturesHook(ImageMonitorHook):
         super().__init__(images, interval, number, seed)
 
     def look(self, runner: Runner, model: MaskedImageModel) -> None:
-        inputs = model.data_preprocessor(image_batch(self.paths, model.input_size, runner.cfg), False)['inputs']
-        mask = fixed_masks(model, len(inputs), self.seed).to(inputs.device)
+        inputs = normalized(model, image_batch(self.paths, model.input_size, runner.cfg))
+        mask = fixed_masks(model, len(inputs), self.seed)
         path = Path(runner.work_dir) / 'pictures' / f'epoch_{runner.epoch + 1}.png'
         path.parent.mkdir(exist_ok=True)
         save(reconstruction_figure(model, inputs, mask), path)
