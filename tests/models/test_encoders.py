@@ -7,6 +7,7 @@ from torch import nn
 
 from mim_plugins.errors import InputError
 from mim_plugins.models import CMT, PyramidVisionTransformer, TIMMEncoder
+from mim_plugins.models.backbones import with_input_size
 from mim_plugins.ops.positions import resize_pair_bias
 
 STAGES = dict(embed_dims=[8, 16, 24, 32], depths=[1, 1, 2, 1], num_heads=[1, 2, 3, 4], mlp_ratios=[2, 2, 2, 2],
@@ -123,9 +124,21 @@ class TestOwnEncoders:
         with pytest.raises(InputError, match=message):
             cls(arch)
 
+    @pytest.mark.parametrize('indices', [(), (-1, ), (0, 4)])
+    def test_refuses_stages_that_are_not_there(self, name, indices):
+        with pytest.raises(InputError, match='stages from 0 to 3, but is'):
+            build(name, out_indices=indices)
+
     def test_refuses_sizes_that_do_not_divide(self, name):
         with pytest.raises(InputError, match='multiples of 32 px, but got 64x80'):
             build(name)(torch.zeros(1, 3, 64, 80))
+
+
+def test_pvt_drops_a_branch_at_the_stated_rate():
+    block = build('pvt', drop_path_rate=.4).stages[3][0]
+    tokens = torch.randn(4000, 1, 32)
+    unchanged = (block(tokens, (1, 1)) == tokens).all(dim=2)
+    assert unchanged.float().mean().item() == pytest.approx(.4**2, abs=.03)  # both of its branches dropped
 
 
 def test_pvt_with_a_cls_token():
@@ -134,6 +147,10 @@ def test_pvt_with_a_cls_token():
     assert build('pvt', with_cls_token=True)(torch.randn(2, 3, 64, 96))[-1].shape == (2, 32, 2, 3)
     with pytest.raises(InputError, match="needs with_cls_token=True"):
         build('pvt', out_type='cls_token')
+    with pytest.raises(InputError, match="out_type must be 'featmap' or 'cls_token', but is 'cls'"):
+        build('pvt', out_type='cls')
+    with pytest.raises(InputError, match=r'needs a last stage with sr_ratios of 1, but they are \[8, 4, 2, 2\]'):
+        PyramidVisionTransformer({**STAGES, 'sr_ratios': [8, 4, 2, 2]}, with_cls_token=True)
 
 
 def test_the_bias_of_pairs_is_resized_for_queries_and_keys():
@@ -160,16 +177,35 @@ class TestTIMMEncoder:
             model.set_input_size((96, 96))
         assert model.training
 
+    def test_refuses_a_size_that_the_model_cannot_be_made_for(self):
+        options = dict(depths=(1, 1, 1, 1), embed_dims=(8, 16, 24, 32))
+        assert TIMMEncoder('efficientformer_l1', **options)(torch.randn(2, 3, 224, 224))[-1].shape == (2, 49, 32)
+        with pytest.raises(InputError, match='efficientformer_l1, made for images of 224x224, does not take 64x96 in'):
+            TIMMEncoder('efficientformer_l1', img_size=(64, 96), **options)
+
+    def test_trying_a_size_leaves_no_trace(self):
+        model = TIMMEncoder('resnet10t', img_size=64, in_channels=4)
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        model.set_input_size((64, 96))
+        assert model.training and all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+    def test_a_model_without_convolutions_takes_any_size(self):
+        model = TIMMEncoder('naflexvit_base_patch16_gap', img_size=64, embed_dim=24, depth=1, num_heads=2)
+        model.set_input_size((64, 96))
+        assert model(torch.randn(1, 3, 64, 96))[-1].shape == (1, model.num_extra_tokens + 24, 24)
+
     def test_a_vit_takes_any_size(self):
         model = TIMMEncoder('vit_tiny_patch16_224', img_size=(64, 96), embed_dim=12, depth=1)
         assert model(torch.randn(1, 3, 64, 96))[-1].shape == (1, 1 + 24, 12) and model.num_extra_tokens == 1
         model.set_input_size((96, 96))
         assert model(torch.randn(1, 3, 96, 96))[-1].shape == (1, 1 + 36, 12)
 
-    def test_equals_timm(self):
-        model, plain = (cls('vit_tiny_patch16_224', embed_dim=12, depth=1, img_size=64)
-                        for cls in (TIMMEncoder, timm.create_model))
-        plain.load_state_dict(model.timm_model.state_dict(), strict=False)
+    def test_equals_timm_with_its_checkpoint(self, tmp_path):
+        options = dict(embed_dim=12, depth=1, img_size=64)
+        plain = timm.create_model('vit_tiny_patch16_224', **options)
+        torch.save(plain.state_dict(), tmp_path / 'weights.pth')
+        model = TIMMEncoder('vit_tiny_patch16_224', checkpoint_path=str(tmp_path / 'weights.pth'), **options)
+        model.init_weights()
         images = torch.randn(1, 3, 64, 64)
         torch.testing.assert_close(model(images)[-1], plain.forward_features(images))
 
@@ -178,3 +214,26 @@ class TestTIMMEncoder:
             TIMMEncoder('vit_enormous')
         with pytest.raises(TypeError, match='embed_dimm'):
             TIMMEncoder('vit_tiny_patch16_224', embed_dimm=12)
+        with pytest.raises(InputError, match='cannot be made an encoder for images of 64x96: .*disable pooling'):
+            TIMMEncoder('efficientvit_b0', img_size=(64, 96))
+
+
+class TestInputSize:
+
+    @pytest.mark.parametrize('name', ['CMT', 'PyramidVisionTransformer', 'TIMMEncoder'])
+    def test_is_filled_in_unless_stated(self, name):
+        config = dict(type=f'mim_plugins.{name}')
+        assert with_input_size(config, (64, 96), 32) == {**config, 'img_size': (64, 96)}
+        assert with_input_size({**config, 'img_size': 224}, (64, 96), 32)['img_size'] == 224
+
+    def test_twins_reads_it_from_the_images(self):
+        arch = {**STAGES, 'patch_sizes': [4, 2, 2, 2], 'strides': [4, 2, 2, 2], 'window_sizes': [4] * 4}
+        config = dict(type='SVT', arch=arch, norm_after_stage=[False, False, False, True], drop_path_rate=0.)
+        assert with_input_size(config, (128, 128), 32) == config
+        model = SVT(**{key: value for key, value in config.items() if key != 'type'})
+        wide = SVT(arch={**arch, 'window_sizes': [7] * 4}, norm_after_stage=config['norm_after_stage'])
+        wide.load_state_dict(model.state_dict())
+        for size in ((128, 128), (64, 96)):
+            assert model(torch.randn(1, 3, *size))[-1].shape == (1, 32, size[0] // 32, size[1] // 32)
+        model(torch.randn(2, 3, 64, 96))[-1].square().mean().backward()
+        assert [key for key, p in model.named_parameters() if p.grad is None] == []

@@ -12,7 +12,7 @@ from ...ops import map_to_tokens, tokens_to_map
 from ...ops.positions import resize_pair_bias
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
-from .stages import check_stride, layer_depth, stage_settings
+from .stages import check_outputs, check_stride, layer_depth, stage_settings
 
 
 class _Attention(nn.Module):
@@ -91,7 +91,7 @@ class CMT(BaseModule):
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        InputError: Unknown or incomplete ``arch``, or, from a call, images whose sides are not multiples of 32.
+        InputError: Unknown or incomplete ``arch`` or ``out_indices``, or, from a call, images whose sides are not multiples of 32.
     """
     arch_zoo = {
         'small': dict(embed_dims=[64, 128, 256, 512], depths=[3, 3, 16, 3], num_heads=[1, 2, 4, 8],
@@ -105,7 +105,7 @@ class CMT(BaseModule):
                  init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         arch = stage_settings(self.arch_zoo, arch, tuple(self.arch_zoo['small']))
-        self.out_indices = tuple(out_indices)
+        self.out_indices = check_outputs(out_indices)
         self.embed_dims = arch['embed_dims']
         self.depths = arch['depths']
         self.sr_ratios = arch['sr_ratios']

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,11 +13,19 @@ from ...errors import InputError
 from ...ops import tokens_to_map
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
-from .stages import check_stride, layer_depth, stage_settings
+from .stages import check_outputs, check_stride, layer_depth, stage_settings
 
 _SHARED = dict(embed_dims=[64, 128, 320, 512], num_heads=[1, 2, 5, 8], mlp_ratios=[8, 8, 4, 4],
                sr_ratios=[8, 4, 2, 1])
 _PATCHES = (4, 2, 2, 2)
+
+
+class _Block(GSAEncoderLayer):
+    """mmpretrain's block with stochastic depth once per branch."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.drop_path = nn.Identity()  # attention and FFN have their own; mmpretrain drops each branch twice
 
 
 @MODELS.register_module()
@@ -42,8 +50,8 @@ class PyramidVisionTransformer(BaseModule):
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        InputError: Unknown or incomplete ``arch``, a cls token asked for that is not there, or, from a call,
-            images whose sides are not multiples of 32.
+        InputError: Unknown or incomplete ``arch``, ``out_indices`` or ``out_type``, a cls token asked for that is not there
+            or whose stage merges tokens, or, from a call, images whose sides are not multiples of 32.
     """
     arch_zoo = {
         'tiny': {**_SHARED, 'depths': [2, 2, 2, 2]},
@@ -59,9 +67,14 @@ class PyramidVisionTransformer(BaseModule):
                  drop_path_rate: float = 0., init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         arch = stage_settings(self.arch_zoo, arch, ('embed_dims', 'depths', 'num_heads', 'mlp_ratios', 'sr_ratios'))
+        if out_type not in ('featmap', 'cls_token'):
+            raise InputError(f"out_type must be 'featmap' or 'cls_token', but is {out_type!r}")
         if out_type == 'cls_token' and not with_cls_token:
             raise InputError("out_type='cls_token' needs with_cls_token=True")
-        self.out_indices = tuple(out_indices)
+        if with_cls_token and arch['sr_ratios'][-1] != 1:
+            raise InputError("a cls token needs a last stage with sr_ratios of 1, but they are "
+                             f"{arch['sr_ratios']}")
+        self.out_indices = check_outputs(out_indices)
         self.out_type = out_type
         self.embed_dims = arch['embed_dims']
         self.depths = arch['depths']
@@ -77,7 +90,7 @@ class PyramidVisionTransformer(BaseModule):
             grid = grid[0] // patch, grid[1] // patch
             self.grids.append(grid)
             self.pos_embeds.append(nn.Parameter(torch.zeros(1, grid[0] * grid[1], width)))
-            self.stages.append(ModuleList(GSAEncoderLayer(
+            self.stages.append(ModuleList(_Block(
                 width, heads, width * ratio, drop_rate=drop_rate, drop_path_rate=next(rates),
                 norm_cfg=dict(type='LN', eps=1e-6), sr_ratio=reduction) for _ in range(depth)))
             in_channels = width

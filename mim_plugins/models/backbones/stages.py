@@ -22,6 +22,17 @@ def stage_settings(zoo: dict[str, dict], arch: str | dict, keys: Sequence[str]) 
     return zoo[arch]
 
 
+def check_outputs(out_indices: Sequence[int]) -> tuple[int, ...]:
+    """Stages to give, each of 0 to 3.
+
+    Raises:
+        InputError: There is no such stage.
+    """
+    if not out_indices or not set(out_indices) <= set(range(4)):
+        raise InputError(f'out_indices must name stages from 0 to 3, but is {tuple(out_indices)}')
+    return tuple(out_indices)
+
+
 def check_stride(images: Tensor, stride: int) -> None:
     """Raise an InputError if the sides of images [B, C, H, W] are not multiples of ``stride``."""
     height, width = images.shape[-2:]

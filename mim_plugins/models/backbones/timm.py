@@ -25,7 +25,7 @@ class TIMMEncoder(TIMMBackbone):
         num_extra_tokens: Leading tokens of the output such as cls; 0 for maps.
 
     Raises:
-        InputError: timm has no such model, or the model cannot be made for this size.
+        InputError: timm has no such model, or it cannot be made an encoder for this size.
     """
 
     def __init__(self, model_name: str, img_size: int | tuple[int, int] = 224, in_channels: int = 3,
@@ -33,9 +33,12 @@ class TIMMEncoder(TIMMBackbone):
         if not timm.is_model(model_name):
             raise InputError(f'timm has no model {model_name!r}')
         self._name = model_name
-        self._size = to_2tuple(img_size)
-        last: Exception | None = None
-        for sized in self._sized_options(model_name):
+        self._channels = in_channels
+        size = to_2tuple(img_size)
+        known = timm.get_pretrained_cfg(model_name, allow_unregistered=True)
+        fixed = known is not None and known.fixed_input_size
+        stated = dict(img_size=size)
+        for sized in ({**stated, 'dynamic_img_size': True}, stated, {}) if fixed else ({}, ):
             try:
                 super().__init__(model_name, in_channels=in_channels, **{**sized, **options})
                 break
@@ -43,17 +46,12 @@ class TIMMEncoder(TIMMBackbone):
                 if not any(f"'{name}'" in str(error) for name in sized):
                     raise
             except AssertionError as error:
-                last = error
-        else:
-            raise InputError(f"timm's {model_name} cannot be made for images of "
-                             f'{self._size[0]}x{self._size[1]}: {_first_line(last)}')
+                raise InputError(f"timm's {model_name} cannot be made an encoder for images of "
+                                 f'{size[0]}x{size[1]}: {_first_line(error)}') from error
         self.num_extra_tokens = getattr(self.timm_model, 'num_prefix_tokens', 0)
-
-    def _sized_options(self, model_name: str) -> list[dict]:
-        known = timm.get_pretrained_cfg(model_name, allow_unregistered=True)
-        if known is None or not known.fixed_input_size:
-            return [{}]
-        return [dict(img_size=self._size, dynamic_img_size=True), dict(img_size=self._size), {}]
+        self._size = known.input_size[1:] if fixed else size
+        self.set_input_size(size)  # some classes take img_size and forget it
+        self._size = size
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Encode images [B, C, H, W] into maps [B, C, h, w] or tokens [B, num_extra_tokens + N, C]."""
@@ -72,10 +70,9 @@ class TIMMEncoder(TIMMBackbone):
         if tuple(size) == self._size:
             return
         training, parameter = self.training, next(self.parameters())
-        channels = next(module.in_channels for module in self.modules() if isinstance(module, torch.nn.Conv2d))
         self.eval()
         try:
-            self(torch.zeros(1, channels, *size, device=parameter.device, dtype=parameter.dtype))
+            self(torch.zeros(1, self._channels, *size, device=parameter.device, dtype=parameter.dtype))
         except Exception as error:  # whatever a model's own code raises
             raise InputError(
                 f"timm's {self._name}, made for images of {self._size[0]}x{self._size[1]}, does not take "
@@ -84,5 +81,5 @@ class TIMMEncoder(TIMMBackbone):
             self.train(training)
 
 
-def _first_line(error: Exception | None) -> str:
+def _first_line(error: Exception) -> str:
     return f'{type(error).__name__} {error}'.splitlines()[0].rstrip()
