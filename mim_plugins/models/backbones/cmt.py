@@ -91,7 +91,8 @@ class CMT(BaseModule):
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        InputError: Unknown or incomplete ``arch`` or ``out_indices``, or, from a call, images whose sides are not multiples of 32.
+        InputError: Unknown or incomplete ``arch`` or ``out_indices``, or, from a call, images whose sides
+            are not multiples of 32.
     """
     arch_zoo = {
         'small': dict(embed_dims=[64, 128, 256, 512], depths=[3, 3, 16, 3], num_heads=[1, 2, 4, 8],

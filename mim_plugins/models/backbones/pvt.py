@@ -50,8 +50,9 @@ class PyramidVisionTransformer(BaseModule):
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        InputError: Unknown or incomplete ``arch``, ``out_indices`` or ``out_type``, a cls token asked for that is not there
-            or whose stage merges tokens, or, from a call, images whose sides are not multiples of 32.
+        InputError: Unknown or incomplete ``arch``, ``out_indices`` or ``out_type``, a cls token asked
+            for that is not there or whose stage merges tokens, or, from a call, images whose sides are not
+            multiples of 32.
     """
     arch_zoo = {
         'tiny': {**_SHARED, 'depths': [2, 2, 2, 2]},
