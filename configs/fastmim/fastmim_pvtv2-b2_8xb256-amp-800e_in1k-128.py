@@ -5,7 +5,8 @@ Command: tools/dist_train.sh configs/fastmim/fastmim_pvtv2-b2_8xb256-amp-800e_in
 Batch:   8 GPUs x 256 = 2048; lr = 1.5e-4 x 2048 / 256 = 0.0012
 Result:  not reproduced by us
 Differs: the decoder's size is inferred; the released checkpoint of this encoder was made with pixels as target:
-         target_generator=dict(_delete_=True, type='mim_plugins.PixelTarget')
+         target_generator=dict(_delete_=True, type='mim_plugins.PixelTarget', norm_patch=32) and
+         neck.channels_last=True (the patch of 32 px is inferred)
 """
 _base_ = [
     '../_base_/models/fastmim_hierarchical.py',

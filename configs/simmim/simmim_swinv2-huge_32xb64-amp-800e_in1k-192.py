@@ -4,7 +4,8 @@ Paper:   SimMIM: A Simple Framework for Masked Image Modeling (arXiv 2111.09886)
 Command: NNODES=4 tools/dist_train.sh configs/simmim/simmim_swinv2-huge_32xb64-amp-800e_in1k-192.py 8
 Batch:   32 GPUs x 64 = 2048; lr = 5e-5 x 2048 / 256 = 0.0004
 Result:  paper 85.7 % top-1 after fine-tuning at 224 px; not reproduced by us
-Differs: the schedule is that of the Swin scaling recipes
+Differs: the schedule is that of the Swin scaling recipes; windows of 12 are inferred; cpb_mlp and logit_scale
+         are not decayed, as SwinV2's code means
 """
 _base_ = [
     '../_base_/models/simmim_swin-base.py',

@@ -97,14 +97,15 @@ def loss_by_size(model: MaskedImageModel, paths: Sequence[Path], sizes: Sequence
         Size -> loss, or the reason why the model does not take that size.
     """
     before, found = model.input_size, {}
-    for size in sizes:
-        try:
-            model.set_input_size(size)
-        except InputError as error:
-            found[size] = str(error)
-        else:
-            found[size] = held_out_loss(model, paths, cfg, seed)
-    model.set_input_size(before)
+    try:
+        for size in sizes:
+            try:
+                model.set_input_size(size)
+                found[size] = held_out_loss(model, paths, cfg, seed)
+            except (InputError, RuntimeError, AssertionError) as error:  # the latter two from encoders of others
+                found[size] = str(error).splitlines()[0]
+    finally:
+        model.set_input_size(before)
     return found
 
 

@@ -13,8 +13,8 @@ from mmengine.device import get_device
 from mmengine.registry import TRANSFORMS, init_default_scope
 from torch import Tensor
 
+from ..checkpoints import check_match, latest_checkpoint, load_checkpoint
 from ..datasets.image_files import IMAGE_EXTENSIONS, path_at, scan_folder
-from ..engine.checkpoints import check_match, latest_checkpoint, load_checkpoint
 from ..errors import InputError
 from ..models import MaskedImageModel, MaskingDataPreprocessor
 from ..registry import MODELS

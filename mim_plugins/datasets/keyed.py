@@ -75,7 +75,7 @@ class KeyedDataset(Dataset):
         dataset: Config of the data set; its pipeline's transforms see the size as ``input_size``.
 
     Raises:
-        InputError: The data set is not one of mmengine's.
+        InputError: The data set is not one of mmengine's; from an access, nothing comes out of the pipeline.
     """
 
     def __init__(self, dataset: dict) -> None:
@@ -93,5 +93,11 @@ class KeyedDataset(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         self.dataset.full_init()
+        place = int(index)
         with seeded(index):
-            return self.dataset.pipeline(with_size(self.dataset.get_data_info(int(index)), index))
+            for _ in range(self.dataset.max_refetch + 1):
+                sample = self.dataset.pipeline(with_size(self.dataset.get_data_info(place), index))
+                if sample is not None:
+                    return sample
+                place = int(np.random.randint(len(self)))  # as mmengine does, but the same in every run
+        raise InputError(f'the pipeline gave nothing for sample {int(index)} and {self.dataset.max_refetch} others')

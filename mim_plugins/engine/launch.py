@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from ..checkpoints import check_file, latest_checkpoint
 from ..errors import InputError
-from .checkpoints import check_file, latest_checkpoint
 
 _WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

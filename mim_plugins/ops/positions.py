@@ -20,12 +20,13 @@ def sin_cos_position_embedding(grid: tuple[int, int], width: int, num_extra_toke
     Returns:
         Float32 [1, num_extra_tokens + N, width].
     """
-    # Here, because this import takes seconds and the rest of the room needs torch alone.
-    from mmpretrain.models.utils import build_2d_sincos_position_embedding
-
-    # mmpretrain lays its grid out column by column: harmless for squares, transposed for rectangles.
-    table = build_2d_sincos_position_embedding((grid[1], grid[0]), width)
-    return F.pad(table, (0, 0, num_extra_tokens, 0))
+    frequencies = 10000.**-torch.arange(0, 1, 4 / width, dtype=torch.float64)[:width // 4]
+    waves = []
+    for side in grid:
+        angles = torch.arange(side, dtype=torch.float64)[:, None] * frequencies
+        waves.append(torch.cat([angles.sin(), angles.cos()], dim=1))
+    rows, columns = waves[0].repeat_interleave(grid[1], 0), waves[1].repeat(grid[0], 1)
+    return F.pad(torch.cat([rows, columns], dim=1).float()[None], (0, 0, num_extra_tokens, 0))
 
 
 def token_grid(size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]:

@@ -160,3 +160,21 @@ def test_wrapped_data_sets_must_be_mmengines():
     with pytest.raises(InputError, match="one of mmengine's data sets, but got ConcatDataset"):
         KeyedDataset(dict(type='ConcatDataset', datasets=[dict(
             type='mmpretrain.CustomDataset', data_root='nowhere', lazy_init=True)], lazy_init=True))
+
+
+def test_a_pipeline_that_gives_nothing_is_asked_for_another_sample(folder):
+    class Nothing:
+        """Gives every second picture."""
+        keep = staticmethod(lambda results: results['sample_idx'] % 2)
+
+        def __call__(self, results):
+            return results if self.keep(results) else None
+
+    dataset = labelled(folder)
+    dataset.dataset.pipeline.transforms.insert(0, Nothing())
+    first = dataset[SampleKey(0, (5, 0))]['inputs']
+    assert torch.equal(dataset[SampleKey(0, (5, 0))]['inputs'], first)
+    Nothing.keep = staticmethod(lambda results: False)
+    dataset.dataset.max_refetch = 2
+    with pytest.raises(InputError, match='the pipeline gave nothing for sample 0 and 2 others'):
+        dataset[SampleKey(0, (5, 0))]

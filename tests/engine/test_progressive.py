@@ -149,7 +149,9 @@ def test_two_processes(images, tmp_path):
     ([], "each stage must state either its 'epochs' or its 'iters'"),
     ([dict(epochs=1, size=32), dict(iters=1, size=32)], "each stage must state either its 'epochs' or its 'iters'"),
     ([dict(epochs=0, size=32)], 'a positive number of epochs'),
-    ([dict(epochs=1)], 'a size in pixels'),
+    ([dict(epochs=1)], 'a size in pixels'), ([dict(epochs=True, size=32)], 'a positive number of epochs'),
+    ([dict(epochs=1, size=32, batch_size=0)], 'maybe a positive batch_size'),
+    ([dict(epochs=1, size='ab')], "but is 'ab'"), ([dict(epochs=1, size=(32, -32))], r'but is \(32, -32\)'),
     ([dict(epochs=1, size=32, batchsize=4)], 'but one is .*batchsize'),
 ])
 def test_stages_that_say_nothing_clear_are_refused(stages, sentence):
@@ -160,7 +162,16 @@ def test_stages_that_say_nothing_clear_are_refused(stages, sentence):
 @pytest.mark.parametrize('options, sentence', [
     ({'default_hooks.progressive.stages': [dict(epochs=2, size=32)]}, 'the stages make 2 epochs, but .* of 3'),
     ({'default_hooks.progressive.stages': [dict(iters=3, size=32)]}, 'the stages make 3 iters, but'),
-    ({'train_dataloader.sampler.type': 'DefaultSampler'}, 'but the loader has a DefaultSampler'),
+    ({'train_dataloader.sampler.type': 'DefaultSampler'},
+     "type='mim_plugins.KeyedSampler'.*but the loader has a DefaultSampler"),
+    ({'default_hooks.progressive.stages': [dict(iters=3, size=32)], 'param_scheduler': [],
+      'train_cfg': dict(type='IterBasedTrainLoop', max_iters=3, _delete_=True)},
+     "type='mim_plugins.KeyedInfiniteSampler'.*but the loader has a KeyedSampler"),
+    ({'model.backbone': dict(
+        type='mmpretrain.BEiTViT', patch_size=16, out_type='raw', _delete_=True, arch=dict(
+            embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)),
+      'model.neck.in_channels': 16, 'model.neck.num_extra_tokens': 1},
+     'BEiTViT does not take images of 64x64 in its forward: '),
     ({'default_hooks.progressive.stages': [dict(epochs=1, size=32), dict(epochs=2, size=40)]}, '40x40'),
     ({'train_dataloader.dataset.pipeline.1.type': 'RandomResizedCrop'},
      'a sample of 64x64 px was asked for, but the pipeline gave 32x32'),

@@ -39,6 +39,8 @@ FILLS = {
 }
 DECODERS = {
     'transformer': dict(type='mim_plugins.TransformerDecoder', embed_dims=32, depth=1),
+    'transformer with positions': dict(
+        type='mim_plugins.TransformerDecoder', embed_dims=32, depth=1, with_position_embedding=True),
     'linear': dict(type='mim_plugins.LinearDecoder'),
     'mlp': dict(type='mim_plugins.MLPDecoder'),
     'inverse swin': dict(type='mim_plugins.InverseSwinDecoder', arch=SWIN),
@@ -103,7 +105,8 @@ def test_encoders_and_fills(encoder, fill):
         with pytest.raises(InputError, match='(PatchTokenFill|TokenDropFill) needs'):
             build(encoder=encoder, fill=fill)
         return
-    model = build(encoder=encoder, fill=fill, decoder='transformer', target='hog', algorithm='FastMIM')
+    decoder = 'transformer with positions' if fill == 'drop' else 'transformer'
+    model = build(encoder=encoder, fill=fill, decoder=decoder, target='hog', algorithm='FastMIM')
     trains(model, **batch(model))
     model.eval()  # batch statistics would let samples see each other, but never the masked pixels
     data = batch(model)
@@ -177,6 +180,32 @@ def test_autocast_leaves_target_and_loss_in_float32(target, dtype):
         loss = model(**data, mode='loss')['loss']
     assert torch.equal(plain['target'], mixed['target']) and loss.dtype == torch.float32
     torch.testing.assert_close(mixed['prediction'].float(), plain['prediction'], atol=.05, rtol=.1)
+
+
+def test_dropped_tokens_need_positions():
+    with pytest.raises(InputError, match='TokenDropFill needs a decoder that tells masked tokens apart'):
+        build(fill='drop', decoder='transformer')
+    model = build(fill='drop', decoder='transformer with positions', target='hog')
+    model.eval()
+    data = batch(model)
+    predicted = model.predict(data['inputs'], data['mask']).flatten(2).transpose(1, 2)
+    hidden = predicted[0][data['mask'][0].repeat_interleave(2, 0).repeat_interleave(2, 1).flatten()]
+    assert len(torch.unique(hidden[:, 0])) == len(hidden)
+
+
+@pytest.mark.parametrize('normalization', [{}, dict(mean=None, std=None)])
+def test_classes_of_images_that_are_not_normalised(normalization):
+    options = config(target='bins')
+    options['data_preprocessor'] = dict(
+        type='mim_plugins.MaskingDataPreprocessor', mask=MASKS['random'], **normalization)
+    model = MODELS.build(options)
+    trains(model, **batch(model))
+
+
+def test_images_of_other_channels_are_refused():
+    model = build()
+    with pytest.raises(InputError, match='a fill of 3 channels got images of 1'):
+        model(torch.zeros(2, 1, *SIZE), mask=batch(model)['mask'], mode='loss')
 
 
 def test_classes_and_values_are_not_mixed_up():

@@ -74,6 +74,9 @@ class TestTransformerDecoder:
 
     def test_knows_positions_on_request(self):
         decoder, tokens = self.make(num_extra_tokens=1, with_position_embedding=True), torch.ones(1, 7, 8)
+        with pytest.raises(InputError, match='not those of images of 32x48: call set_input_size first'):
+            decoder(tokens, (32, 48))
+        decoder.set_input_size((32, 48))
         values = decoder(tokens, (32, 48)).flatten(2)
         assert len(torch.unique(values[0, 0])) == 24
 
@@ -164,6 +167,13 @@ class TestReconstructionLoss:
         picked = logits.view(2, 4, 3, 5).log_softmax(-1).gather(-1, classes[..., None])[..., 0]
         torch.testing.assert_close(ReconstructionLoss('CrossEntropy')(logits, classes, mask), -picked[mask].mean())
         assert ReconstructionLoss('CrossEntropy').discrete and not ReconstructionLoss('L1').discrete
+
+    @pytest.mark.parametrize('criterion, prediction', [
+        ('L1', (2, 4, 2)), ('L2', (2, 3, 3)), ('CrossEntropy', (2, 4, 7))])
+    def test_refuses_shapes_that_would_be_broadcast(self, criterion, prediction):
+        target = torch.zeros(2, 4, 3, dtype=torch.int64 if criterion == 'CrossEntropy' else torch.float32)
+        with pytest.raises(InputError, match='cannot be compared with a target of'):
+            ReconstructionLoss(criterion)(torch.zeros(prediction), target)
 
     def test_refuses_an_unknown_criterion(self):
         with pytest.raises(InputError, match="L1, L2, SmoothL1, CrossEntropy, but is 'Huber'"):

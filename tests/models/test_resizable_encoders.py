@@ -258,3 +258,11 @@ def test_beit_refuses_what_cannot_be_resized():
                                          (9, [2, 2, 5, 0]), (1, [1, 0, 0, 0])])
 def test_blocks_are_cut_from_the_end(depth, kept):
     assert cut_depths([2, 2, 6, 2], depth) == kept
+
+
+def test_swin_v2_starts_as_the_identity_and_small():
+    model = ResizableSwinV2(arch={**SWIN_V2, 'embed_dims': 32}, img_size=64, window_stride=32)
+    model.init_weights()
+    block = model.stages[0].blocks[0]
+    assert block.attn.w_msa.qkv.weight.detach().std() == pytest.approx(.02, rel=.1)
+    assert not any(norm.weight.any() or norm.bias.any() for norm in (block.norm1, block.norm2))

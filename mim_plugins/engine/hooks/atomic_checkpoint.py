@@ -48,7 +48,8 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, backend_args=backend_args or dict(backend='mim_plugins.atomic'), **kwargs)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        gather = getattr(runner.optim_wrapper.optimizer, 'consolidate_state_dict', None)
+        optimizer = getattr(runner.optim_wrapper, 'optimizer', None)  # several have none in common
+        gather = getattr(optimizer, 'consolidate_state_dict', None)
         if gather and self.save_optimizer:
             gather(to=0)  # all processes take part, before the first one saves alone
         super()._save_checkpoint_with_step(runner, step, meta)

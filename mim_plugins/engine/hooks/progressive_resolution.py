@@ -1,14 +1,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
-from torch.utils.data import Dataset
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
 
-from ...datasets import SampleKey
+from ...analysis.held_out import fixed_masks
+from ...analysis.runs import normalized, undisturbed
+from ...datasets import KeyedInfiniteSampler, KeyedSampler, SampleKey
 from ...errors import InputError
 from ...models import MaskedImageModel
+from ...models.algorithms import read_size
 from ...registry import HOOKS
 
 
@@ -21,6 +26,10 @@ class _Stage:
     batch_size: int | None
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 def _read_stages(stages: Sequence[dict]) -> tuple[str, list[_Stage]]:
     """What the stages are counted in, and the stages one after the other."""
     units = [unit for stage in stages for unit in ('epochs', 'iters') if unit in stage]
@@ -30,13 +39,12 @@ def _read_stages(stages: Sequence[dict]) -> tuple[str, list[_Stage]]:
     plan: list[_Stage] = []
     for stage in stages:
         unknown = set(stage) - {units[0], 'size', 'batch_size'}
-        length, size = stage[units[0]], stage.get('size')
-        size = (size, size) if isinstance(size, int) else size
-        if unknown or not isinstance(length, int) or length < 1 or not isinstance(size, Sequence) or len(size) != 2:
+        length, batch_size = stage[units[0]], stage.get('batch_size')
+        if unknown or 'size' not in stage or not _is_count(length) or not (batch_size is None or _is_count(batch_size)):
             raise InputError(f"a stage has a positive number of {units[0]}, a size in pixels or (height, width), and "
-                             f'maybe a batch_size, but one is {dict(stage)}')
+                             f'maybe a positive batch_size, but one is {dict(stage)}')
         begin = plan[-1].end if plan else 0
-        plan.append(_Stage(begin, begin + length, tuple(size), stage.get('batch_size')))
+        plan.append(_Stage(begin, begin + length, read_size(stage['size']), batch_size))
     return units[0], plan
 
 
@@ -76,14 +84,11 @@ class ProgressiveResolutionHook(Hook):
         if not isinstance(loop, wanted) or length != self._stages[-1].end:
             raise InputError(f'the stages make {self._stages[-1].end} {self._unit}, but the training is an '
                              f'{type(loop).__name__} of {length}')
-        if not hasattr(loader.sampler, 'set_input_size'):
-            raise InputError("ProgressiveResolutionHook needs a sampler that tells samples their size: "
-                             "sampler=dict(type='mim_plugins.KeyedSampler') or 'mim_plugins.KeyedInfiniteSampler', "
-                             f'but the loader has a {type(loader.sampler).__name__}')
+        self._check_sampler(loader.sampler)
         model = self._model(runner)
         for stage in reversed(self._stages):  # ends at the first
             model.set_input_size(stage.size)
-            self._check_pipeline(loader.dataset, stage.size)
+            self._try(model, self._sample(loader.dataset, stage.size))
         self._batch_size = loader.batch_size
         if any(stage.batch_size for stage in self._stages):
             self._check_schedules(runner)
@@ -96,13 +101,37 @@ class ProgressiveResolutionHook(Hook):
                  f'{stage.batch_size or loader.batch_size} images per process' for stage in self._stages]
         runner.logger.info('\n'.join([f'Stages, in {self._unit}', *lines]))
 
+    def _check_sampler(self, sampler: Sampler) -> None:
+        wanted = KeyedSampler if self._unit == 'epochs' else KeyedInfiniteSampler
+        if not isinstance(sampler, wanted):
+            raise InputError(f'stages in {self._unit} need a sampler that tells samples their size, '
+                             f"sampler=dict(type='mim_plugins.{wanted.__name__}'), but the loader has a "
+                             f'{type(sampler).__name__}')
+        if not hasattr(InfiniteSampler, 'skip'):
+            raise InputError('stages need an mmengine whose samplers can skip, onedl-mmengine 0.10.12 or later')
+
     @staticmethod
-    def _check_pipeline(dataset: Dataset, size: tuple[int, int]) -> None:
-        came = tuple(dataset[SampleKey(0, (0, ), size)]['inputs'].shape[-2:])
+    def _sample(dataset: Dataset, size: tuple[int, int]) -> Tensor:
+        """One image [C, H, W] out of the pipeline, in the size that was asked for."""
+        image = dataset[SampleKey(0, (0, ), size)]['inputs']
+        came = tuple(image.shape[-2:])
         if came != size:
             raise InputError(
                 f'a sample of {size[0]}x{size[1]} px was asked for, but the pipeline gave {came[0]}x{came[1]}: crop '
                 'with mim_plugins.RandomResizedCrop, in mim_plugins.UnlabelledImages or mim_plugins.KeyedDataset')
+        return image
+
+    @staticmethod
+    def _try(model: MaskedImageModel, image: Tensor) -> None:
+        """Encoders of others may find out only in the forward that a size is not theirs."""
+        size = model.input_size
+        try:
+            with undisturbed(model):
+                inputs = normalized(model, dict(inputs=image[None], data_samples=[]))
+                model(inputs, mask=fixed_masks(model, 1), mode='predict')
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f'{type(model.backbone).__name__} does not take images of {size[0]}x{size[1]} in its '
+                             f'forward: {str(error).splitlines()[0]}') from error
 
     def _check_schedules(self, runner: Runner) -> None:
         if self._unit == 'iters' or any(not scheduler.by_epoch for scheduler in runner.param_schedulers or []):

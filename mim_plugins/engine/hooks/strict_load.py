@@ -5,9 +5,9 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from ...checkpoints import check_match
 from ...errors import InputError
 from ...registry import HOOKS
-from ..checkpoints import check_match
 
 
 @HOOKS.register_module()

@@ -1,5 +1,5 @@
-from .base import MaskedImageModel
+from .base import MaskedImageModel, read_size
 from .fastmim import FastMIM
 from .simmim import SimMIM
 
-__all__ = ['FastMIM', 'MaskedImageModel', 'SimMIM']
+__all__ = ['FastMIM', 'MaskedImageModel', 'SimMIM', 'read_size']

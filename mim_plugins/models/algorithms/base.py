@@ -1,4 +1,6 @@
 """What every masked-image-modelling algorithm shares: the wiring, the batched mask and the input size."""
+from collections.abc import Sequence
+
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor
 
@@ -8,6 +10,19 @@ from ...registry import MODELS
 from ..backbones import with_input_size
 from ..options import constructor_options
 from ..preprocessors import MaskingDataPreprocessor
+
+
+def read_size(size: int | Sequence[int]) -> tuple[int, int]:
+    """(H, W) of one number or two.
+
+    Raises:
+        InputError: It is something else.
+    """
+    sides = (size, size) if isinstance(size, int) else size
+    if not (isinstance(sides, (tuple, list)) and len(sides) == 2 and all(
+            isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)):
+        raise InputError(f'a size must be a positive number of pixels or (height, width), but is {size!r}')
+    return tuple(sides)
 
 
 class MaskedImageModel(BaseSelfSupervisor):
@@ -31,12 +46,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                  input_size: int | tuple[int, int], fill: dict, data_preprocessor: dict,
                  init_cfg: dict | None = None) -> None:
         target_generator = MODELS.build(self._with_normalization(target_generator, data_preprocessor))
-        size = (input_size, input_size) if isinstance(input_size, int) else input_size
-        if not (isinstance(size, (tuple, list)) and len(size) == 2 and all(
-                isinstance(side, int) and side > 0 for side in size)):
-            raise InputError('input_size must be a positive number of pixels or (height, width), but is '
-                             f'{input_size!r}')
-        size = tuple(size)
+        size = read_size(input_size)
         if target_generator.layout != 'map':
             raise InputError(f"the target's layout must be 'map' here, but is {target_generator.layout!r}")
         if 'stride' not in neck:
@@ -54,15 +64,20 @@ class MaskedImageModel(BaseSelfSupervisor):
         self._check_loss()
         self.fill = MODELS.build(fill)
         self.fill.attach(self.backbone)
+        if self.fill.needs_positions and not getattr(self.neck, 'with_position_embedding', False):
+            raise InputError(f'{type(self.fill).__name__} needs a decoder that tells masked tokens apart: '
+                             "dict(type='mim_plugins.TransformerDecoder', with_position_embedding=True, ...), but got "
+                             f'{type(self.neck).__name__}')
         self.set_input_size(size)
 
     @staticmethod
     def _with_normalization(target: dict, preprocessor: dict) -> dict:
         """Tell a target that looks at intensities how the images were normalised."""
         cls = MODELS.get(target['type'])
-        accepted = constructor_options(cls) if cls else set()
-        known = {name: preprocessor[name] for name in ('mean', 'std') if name in accepted and name in preprocessor}
-        return {**known, **target}
+        if not cls or 'mean' not in constructor_options(cls):
+            return target
+        identity = dict(mean=[0.], std=[1.])  # of a preprocessor that leaves images as they are
+        return {**{name: preprocessor.get(name) or values for name, values in identity.items()}, **target}
 
     def _check_loss(self) -> None:
         discrete = getattr(self.head.loss_module, 'discrete', None)
@@ -82,6 +97,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         Raises:
             InputError: A part cannot work at this size.
         """
+        size = read_size(size)
         strategy = self.data_preprocessor.mask_strategy
         strategy.grid(size)
         self.target_generator.check_input_size(size)

@@ -5,10 +5,12 @@ from typing import Any
 from mmengine.logging import print_log
 from mmpretrain.models import SwinTransformer, SwinTransformerV2
 from mmpretrain.models.utils import to_2tuple
+from torch import nn
 
 from ...errors import InputError
 from ...ops.positions import resize_position_table, token_grid
 from ...registry import MODELS
+from ..initialization import init_linear, is_pretrained, truncated
 from .depth import cut_arch
 from .window_attention import WindowAttention, set_stage_window, stage_windows, window_at
 
@@ -46,8 +48,9 @@ class _ResizableWindows:
 class ResizableSwin(_ResizableWindows, SwinTransformer):
     """mmpretrain's Swin whose windows follow the image size (FastMIM-P, arXiv 2212.06593, section 3.4).
 
-    At the size it is built for it equals mmpretrain's with the same weights, and its state dict has the
-    same names and shapes. At another size, tables of relative positions are interpolated inside the forward.
+    At the size it is built for it equals mmpretrain's with the same weights (where ``pad_small_map`` is off),
+    and its state dict has the same names and shapes. At another size, tables of relative positions are
+    interpolated inside the forward.
 
     Args:
         arch: As mmpretrain's.
@@ -135,7 +138,8 @@ class ResizableSwinV2(_ResizableWindows, SwinTransformerV2):
     """mmpretrain's SwinV2 whose windows follow the image size.
 
     Positions come from a network on log-spaced coordinates, scaled by the current window or by
-    ``pretrained_window_sizes`` where given, so that there is no table to resize.
+    ``pretrained_window_sizes`` where given, so that there is no table to resize. Linear weights start
+    truncated normal with standard deviation .02, the norms that end a residual branch at 0 (arXiv 2111.09883).
 
     Args:
         arch: As mmpretrain's.
@@ -165,3 +169,14 @@ class ResizableSwinV2(_ResizableWindows, SwinTransformerV2):
             for block in stage.blocks:
                 block.attn.w_msa.pretrained_window = to_2tuple(window)
         self.set_input_size(size)
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if is_pretrained(self.init_cfg):
+            return
+        init_linear(self, truncated)
+        for stage in self.stages:
+            for block in stage.blocks:
+                for norm in (block.norm1, block.norm2):  # behind the branches: each starts as the identity
+                    nn.init.zeros_(norm.weight)
+                    nn.init.zeros_(norm.bias)

@@ -6,7 +6,12 @@ from torch import Tensor, nn
 
 
 class Fill(BaseModule):
-    """What stands in the masked places, on the image or further inside the encoder."""
+    """What stands in the masked places, on the image or further inside the encoder.
+
+    Attributes:
+        needs_positions: All masked places look the same to the decoder, which has to tell them apart.
+    """
+    needs_positions = False
 
     def attach(self, encoder: nn.Module) -> None:
         """Prepare for an encoder; called once, when the model is built.

@@ -121,6 +121,8 @@ class TokenDropFill(HookFill):
         InputError: From a batch whose masks differ in their number of masked tokens.
     """
 
+    needs_positions = True
+
     def __init__(self, std: float = 0.02) -> None:
         super().__init__()
         self.std = std

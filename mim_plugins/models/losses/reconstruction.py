@@ -48,11 +48,19 @@ class ReconstructionLoss(BaseModule):
 
         Returns:
             Scalar.
+
+        Raises:
+            InputError: The shapes do not go together.
         """
         loss = self._distance(prediction, target).mean(dim=-1)
         return loss.mean() if mask is None else (loss * mask).sum() / (mask.sum() + self.eps)
 
     def _distance(self, prediction: Tensor, target: Tensor) -> Tensor:
+        if prediction.shape[:2] != target.shape[:2] or (
+                prediction.shape[2] % target.shape[2] if self.discrete else prediction.shape[2] != target.shape[2]):
+            raise InputError(f'a prediction of {list(prediction.shape)} cannot be compared with a target of '
+                             f'{list(target.shape)} (batch, cells, values): do in_channels of the target, channels of '
+                             'the fill and the images agree?')
         if not self.discrete:
             return _DISTANCES[self.criterion](prediction, target, reduction='none')
         logits = prediction.unflatten(-1, (target.shape[-1], -1))  # [B, N, G, K]

@@ -2,6 +2,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
@@ -29,7 +31,7 @@ class TransformerDecoder(Decoder):
         **options: Those of :class:`Decoder`.
 
     Raises:
-        InputError: The heads do not divide the width.
+        InputError: The heads do not divide the width; from a call, positions of another size.
     """
 
     def __init__(self, embed_dims: int = 256, depth: int = 1, num_heads: int | None = None, mlp_ratio: float = 4,
@@ -39,6 +41,7 @@ class TransformerDecoder(Decoder):
         if embed_dims % num_heads:
             raise InputError(f'a decoder of width {embed_dims} cannot be divided among {num_heads} heads')
         self.with_position_embedding = with_position_embedding
+        self.register_buffer('position_embedding', torch.zeros(1, 0, embed_dims), persistent=False)
         self.embed = nn.Linear(self.in_channels, embed_dims)
         self.blocks = nn.Sequential(*(
             TransformerEncoderLayer(embed_dims, num_heads, int(embed_dims * mlp_ratio),
@@ -50,10 +53,21 @@ class TransformerDecoder(Decoder):
         super().init_weights()
         init_linear(self, nn.init.xavier_uniform_)
 
+    def set_input_size(self, size: tuple[int, int]) -> None:
+        """Make the position embedding for images of ``size`` (H, W)."""
+        table = sin_cos_position_embedding(self.grid(size), self.embed.out_features)
+        self.register_buffer('position_embedding', table.to(self.embed.weight.device), persistent=False)
+
+    def _positions(self, size: tuple[int, int]) -> Tensor:
+        if self.position_embedding.shape[1] != self.grid(size)[0] * self.grid(size)[1]:
+            raise InputError(f"the decoder's positions are not those of images of {size[0]}x{size[1]}: call "
+                             'set_input_size first')
+        return self.position_embedding
+
     def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         tokens, extra = self.as_tokens(features, size)
         tokens = self.embed(tokens)
         if self.with_position_embedding:
-            tokens = tokens + sin_cos_position_embedding(self.grid(size), tokens.shape[-1], extra).to(tokens)
+            tokens = tokens + F.pad(self._positions(size), (0, 0, extra, 0)).to(tokens)
         tokens = self.predict(self.norm(self.blocks(tokens)))
         return self.lay_out(tokens[:, extra:], size)

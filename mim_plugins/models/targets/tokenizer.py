@@ -15,7 +15,7 @@ from mmpretrain.models.selfsup import VQKD
 from mmpretrain.models.selfsup.cae import DALLEEncoder
 from torch import Tensor, nn
 
-from ...engine.checkpoints import check_file, check_match
+from ...checkpoints import check_file, check_match
 from ...errors import InputError
 from ...registry import MODELS
 from .base import ClassTarget

@@ -6,7 +6,7 @@ from zipfile import is_zipfile
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from ..errors import InputError
+from .errors import InputError
 
 
 def check_match(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

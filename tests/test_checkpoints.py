@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
-from mim_plugins.engine.checkpoints import check_match, latest_checkpoint, load_checkpoint
+from mim_plugins.checkpoints import check_match, latest_checkpoint, load_checkpoint
 from mim_plugins.engine.hooks import AtomicCheckpointHook
 from mim_plugins.errors import InputError
 
