@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ def _seeded(seed: int) -> Iterator[None]:
         torch.random.set_rng_state(states[2])
 
 
-def seeded(index: int) -> Any:
+def seeded(index: int) -> AbstractContextManager[None]:
     """A context in which a sample's randomness depends on its key alone; nothing for a plain index."""
     return _seeded(key_seed(*index.seed, index)) if isinstance(index, SampleKey) else nullcontext()
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 
+from mim_plugins.errors import InputError
 from mim_plugins.registry import DATA_SAMPLERS
 
 from .keyed import SampleKey
@@ -25,8 +26,9 @@ class KeyedSampler(DefaultSampler):
         self._size = tuple(size)
 
     def __iter__(self) -> Iterator[SampleKey]:
+        seed, size = (self.seed, self.epoch), self._size  # what is set during an epoch counts from the next one
         for index in super().__iter__():
-            yield SampleKey(index, (self.seed, self.epoch), self._size)
+            yield SampleKey(index, seed, size)
 
 
 @DATA_SAMPLERS.register_module()
@@ -53,7 +55,16 @@ class KeyedInfiniteSampler(InfiniteSampler):
         Args:
             schedule: Pairs of a position, counted in this process's samples from the start of the training,
                 and the (H, W) from there on; positions rise.
+
+        Raises:
+            InputError: The positions do not rise, or samples were drawn or skipped before.
         """
+        positions = [position for position, _ in schedule]
+        if positions != sorted(set(positions)):
+            raise InputError(f'the positions of a schedule of sizes must rise, but are {positions}')
+        if self._position:
+            raise InputError('sizes must be set before the first sample is drawn or skipped, but '
+                             f'{self._position} have been')
         self._schedule = [(position, tuple(size)) for position, size in schedule]
 
     def skip(self, num_samples: int) -> None:
@@ -66,5 +77,6 @@ class KeyedInfiniteSampler(InfiniteSampler):
 
     def __iter__(self) -> Iterator[SampleKey]:
         for index in super().__iter__():
-            yield SampleKey(index, (self.seed, self.rank, self._position), self._size())
-            self._position += 1
+            key = SampleKey(index, (self.seed, self.rank, self._position), self._size())
+            self._position += 1  # before the yield: a drawn sample counts at once
+            yield key

@@ -1,4 +1,5 @@
 """Samples whose randomness and size travel with their index."""
+import itertools
 import pickle
 import random
 from pathlib import Path
@@ -7,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler, default_collate
-from mmpretrain.datasets import RandomResizedCrop as TheirCrop
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mim_plugins.datasets import KeyedDataset, KeyedInfiniteSampler, KeyedSampler, RandomResizedCrop, SampleKey
+from mim_plugins.datasets import KeyedDataset, KeyedInfiniteSampler, KeyedSampler, SampleKey
 from mim_plugins.errors import InputError
 from mim_plugins.registry import DATASETS
 
@@ -39,12 +39,13 @@ def labelled(folder: Path):
     return KeyedDataset(dict(type='mmpretrain.CustomDataset', data_root=str(folder), pipeline=PIPELINE))
 
 
-def epoch_of(dataset, epoch: int = 0, workers: int = 0, size=None) -> list[torch.Tensor]:
+def epoch_of(dataset, epoch: int = 0, workers: int = 0, size=None, start: str = 'fork') -> list[torch.Tensor]:
     sampler = KeyedSampler(dataset, shuffle=True, seed=3)
     sampler.set_epoch(epoch)
     if size:
         sampler.set_input_size(size)
-    loader = DataLoader(dataset, batch_size=2, sampler=sampler, num_workers=workers, collate_fn=default_collate)
+    loader = DataLoader(dataset, batch_size=2, sampler=sampler, num_workers=workers, collate_fn=default_collate,
+                        multiprocessing_context=start if workers else None)
     return [batch['inputs'] for batch in loader]
 
 
@@ -57,6 +58,11 @@ class TestSamples:
         for workers in (0, 1, 2):
             assert all(map(torch.equal, epoch_of(make(folder), workers=workers), first))
         assert not any(map(torch.equal, epoch_of(dataset, epoch=1), first))
+
+    def test_are_the_same_in_a_spawned_worker(self, folder, make):
+        dataset = make(folder)
+        expected = epoch_of(dataset, size=(8, 16))
+        assert all(map(torch.equal, epoch_of(dataset, workers=1, size=(8, 16), start='spawn'), expected))
 
     def test_leave_the_process_s_own_randomness_alone(self, folder, make):
         dataset = make(folder)
@@ -100,6 +106,26 @@ class TestSamplers:
         assert keys == list(theirs) and len(ours) == len(theirs)
         assert {key.seed for key in keys} == {(2, epoch)} and {key.size for key in keys} == {None}
 
+    def test_a_size_set_during_an_epoch_counts_from_the_next_one(self):
+        sampler = KeyedSampler(range(3), seed=2)
+        keys = iter(sampler)
+        sizes = [next(keys).size]
+        sampler.set_input_size((8, 16))
+        assert sizes + [key.size for key in keys] == [None] * 3
+        assert [key.size for key in sampler] == [(8, 16)] * 3
+
+    @pytest.mark.parametrize('ours, theirs, options', [
+        (KeyedSampler, DefaultSampler, dict(round_up=True)), (KeyedSampler, DefaultSampler, dict(round_up=False)),
+        (KeyedInfiniteSampler, InfiniteSampler, {})])
+    def test_each_process_has_its_share_of_mmengines_order(self, monkeypatch, ours, theirs, options):
+        for rank in range(3):
+            monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda rank=rank: (rank, 3))
+            pair = [itertools.islice(cls(range(11), seed=2, **options), 7) for cls in (ours, theirs)]
+            keys, indices = map(list, pair)
+            assert keys == indices
+            if ours is KeyedInfiniteSampler:
+                assert [key.seed for key in keys] == [(2, rank, position) for position in range(7)]
+
     def test_the_endless_order_is_mmengines_and_resumes(self):
         ours, theirs = (cls(range(5), shuffle=True, seed=2) for cls in (KeyedInfiniteSampler, InfiniteSampler))
         ours.set_size_schedule([(0, (8, 8)), (7, (16, 8))])
@@ -128,32 +154,20 @@ class TestSamplers:
         sampler.set_input_size((8, 8))
         assert next(iter(sampler)).size == (8, 8)
 
+    def test_a_schedule_that_comes_too_late_or_falls_is_refused(self):
+        sampler = KeyedInfiniteSampler(range(5), seed=0)
+        with pytest.raises(InputError, match=r'positions of a schedule of sizes must rise, but are \[4, 4\]'):
+            sampler.set_size_schedule([(4, (8, 8)), (4, (16, 16))])
+        next(iter(sampler))
+        with pytest.raises(InputError, match='before the first sample is drawn or skipped, but 1 have been'):
+            sampler.set_input_size((8, 8))
+
 
 def test_keys_are_indices_and_survive_pickling():
     key = SampleKey(3, (1, 2), (8, 16))
     twin = pickle.loads(pickle.dumps(key))
     assert key == twin == 3 and 'abcd'[twin] == 'd'
     assert (twin.seed, twin.size) == ((1, 2), (8, 16))
-
-
-class TestCrop:
-    image = np.random.default_rng(0).integers(256, size=(30, 40, 3), dtype=np.uint8)
-
-    @pytest.mark.parametrize('scale', [16, (12, 20)])
-    def test_equals_mmpretrains(self, scale):
-        options = dict(scale=scale, crop_ratio_range=(.2, 1.), backend='pillow', interpolation='bicubic')
-        pictures = []
-        for cls, results in ((TheirCrop, {}), (RandomResizedCrop, {}),
-                             (RandomResizedCrop, dict(input_size=(scale, scale) if scale == 16 else scale))):
-            np.random.seed(4)
-            pictures.append(cls(**options)({'img': self.image, **results}))
-        assert all(np.array_equal(picture['img'], pictures[0]['img']) for picture in pictures)
-        assert all(picture['img_shape'] == pictures[0]['img_shape'] for picture in pictures)
-
-    @pytest.mark.parametrize('channels', [1, 4, 8])
-    def test_other_numbers_of_channels(self, channels):
-        image = np.zeros((30, 40, channels), np.uint8)
-        assert RandomResizedCrop(16)({'img': image, 'input_size': (8, 16)})['img'].shape[:2] == (8, 16)
 
 
 def test_wrapped_data_sets_must_be_mmengines():
