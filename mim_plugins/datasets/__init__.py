@@ -1,10 +1,18 @@
 """Data sets, samplers and transforms; importing this registers all of them."""
 from .keyed import KeyedDataset, SampleKey
 from .samplers import KeyedInfiniteSampler, KeyedSampler
-from .transforms import LoadRGBImage, RandomResizedCrop
+from .transforms import (
+    BackgroundFocusedCrop,
+    CenterCrop,
+    LoadObjectMask,
+    LoadRGBImage,
+    RandomResizedCrop,
+    ResizeOnly,
+    SimpleResizedCrop,
+)
 from .unlabelled import UnlabelledImages
 
 __all__ = [
-    'KeyedDataset', 'KeyedInfiniteSampler', 'KeyedSampler', 'LoadRGBImage', 'RandomResizedCrop', 'SampleKey',
-    'UnlabelledImages'
+    'BackgroundFocusedCrop', 'CenterCrop', 'KeyedDataset', 'KeyedInfiniteSampler', 'KeyedSampler', 'LoadObjectMask',
+    'LoadRGBImage', 'RandomResizedCrop', 'ResizeOnly', 'SampleKey', 'SimpleResizedCrop', 'UnlabelledImages'
 ]

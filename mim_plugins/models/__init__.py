@@ -1,7 +1,9 @@
 """Parts of the masked-image-modelling pipeline, one room per role."""
-from .algorithms import FastMIM, MaskedImageModel, SimMIM
+from .algorithms import MAE, FastMIM, MaskedImageModel, PixMIM, SimMIM
 from .backbones import (
     CMT,
+    ConvMAEEncoder,
+    MFFVisionTransformer,
     PyramidVisionTransformer,
     ResizableBEiT,
     ResizableSwin,
@@ -12,15 +14,25 @@ from .backbones import (
 from .fills import Fill, ImageTokenFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
 from .losses import ReconstructionLoss
-from .necks import Decoder, InverseSwinDecoder, LinearDecoder, MLPDecoder, TransformerDecoder
+from .necks import Decoder, InverseSwinDecoder, LinearDecoder, MAEDecoder, MLPDecoder, TransformerDecoder
 from .preprocessors import BlockMasks, FixedMasks, MaskingDataPreprocessor, RandomMasks, SquareMasks
-from .targets import ClassTarget, ColorBinTarget, ColorClusterTarget, HOGTarget, MapTarget, PixelTarget, TokenizerTarget
+from .targets import (
+    ClassTarget,
+    ColorBinTarget,
+    ColorClusterTarget,
+    HOGTarget,
+    LowPassTarget,
+    MapTarget,
+    PixelTarget,
+    TeacherTarget,
+    TokenizerTarget,
+)
 
 __all__ = [
-    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'Decoder', 'FastMIM', 'Fill',
-    'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder', 'MLPDecoder', 'MapTarget',
-    'MaskedImageModel', 'MaskingDataPreprocessor', 'PatchTokenFill', 'PixelTarget', 'PyramidVisionTransformer',
-    'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2',
-    'SimMIM', 'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TokenDropFill', 'TokenizerTarget',
-    'TransformerDecoder'
+    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder', 'FastMIM',
+    'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder', 'LowPassTarget', 'MAE',
+    'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel', 'MaskingDataPreprocessor',
+    'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer', 'RandomMasks', 'ReconstructionHead',
+    'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM', 'SinCosVisionTransformer',
+    'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill', 'TokenizerTarget', 'TransformerDecoder'
 ]

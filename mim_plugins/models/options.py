@@ -1,5 +1,8 @@
 """What a class can be configured with."""
 import inspect
+from typing import Any
+
+from mmengine.registry import Registry
 
 
 def constructor_options(cls: type) -> set[str]:
@@ -13,3 +16,10 @@ def constructor_options(cls: type) -> set[str]:
         if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
             break
     return names
+
+
+def filled_in(config: dict, registry: Registry, **options: Any) -> dict:
+    """A config with those of ``options`` that its class takes and that it does not state itself."""
+    cls = registry.get(config['type'])
+    accepted = constructor_options(cls) if cls else set()
+    return {**{name: value for name, value in options.items() if name in accepted}, **config}

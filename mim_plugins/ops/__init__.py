@@ -1,9 +1,11 @@
 """The mathematics: pure functions on tensors, without state or registry."""
 from .colors import nearest_colors, restore_patches
 from .hog import hog
-from .masks import block_masks, mask_count, random_masks, resize_mask, square_masks
+from .low_pass import check_radius, filter_frequencies, low_pass, radial_frequencies
+from .masks import block_masks, mask_count, random_masks, resize_mask, square_masks, visible_places
 from .patches import divide, map_to_tokens, normalize_patches, patchify, tokens_to_map, unpatchify
 from .positions import (
+    columns_come_first,
     relative_position_index,
     resize_pair_bias,
     resize_position_embedding,
@@ -14,8 +16,9 @@ from .positions import (
 from .seeds import key_seed
 
 __all__ = [
-    'block_masks', 'divide', 'hog', 'key_seed', 'map_to_tokens', 'mask_count', 'nearest_colors', 'normalize_patches',
-    'patchify', 'random_masks', 'relative_position_index', 'resize_mask', 'resize_pair_bias',
-    'resize_position_embedding', 'resize_position_table', 'restore_patches', 'sin_cos_position_embedding',
-    'square_masks', 'token_grid', 'tokens_to_map', 'unpatchify'
+    'block_masks', 'check_radius', 'columns_come_first', 'divide', 'filter_frequencies', 'hog', 'key_seed', 'low_pass',
+    'map_to_tokens', 'mask_count', 'nearest_colors', 'normalize_patches', 'patchify', 'radial_frequencies',
+    'random_masks', 'relative_position_index', 'resize_mask', 'resize_pair_bias', 'resize_position_embedding',
+    'resize_position_table', 'restore_patches', 'sin_cos_position_embedding', 'square_masks', 'token_grid',
+    'tokens_to_map', 'unpatchify', 'visible_places'
 ]

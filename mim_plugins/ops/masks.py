@@ -204,3 +204,28 @@ def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
         raise InputError(f'a mask of {height}x{width} units cannot be laid on a grid of '
                          f'{size[0]}x{size[1]}: each side must be a multiple')
     return mask.repeat_interleave(size[0] // height, 1).repeat_interleave(size[1] // width, 2)
+
+
+def visible_places(mask: Tensor, grid: tuple[int, int], number: int | None = None) -> Tensor:
+    """Where the visible tokens of each sample are.
+
+    Args:
+        mask: Bool [B, h, w] with h, w dividing the grid or divided by it, True = masked.
+        grid: Tokens in height and width.
+        number: Visible tokens K of each sample where that is known; None counts them, for which a GPU has to be
+            waited for.
+
+    Returns:
+        Int64 [B, K]: places on the grid read row by row, in order.
+
+    Raises:
+        InputError: The masks differ in their number of visible tokens, or leave none.
+    """
+    masked = resize_mask(mask, grid).flatten(1)
+    if number is None:
+        counts = (~masked).sum(1)
+        number = int(counts[0])
+        if number == 0 or not torch.all(counts == number):
+            raise InputError('masks must leave as many tokens visible in every sample, and at least one, but leave '
+                             f'between {int(counts.min())} and {int(counts.max())} of {masked.shape[1]} tokens visible')
+    return masked.to(torch.uint8).argsort(dim=1, stable=True)[:, :number]

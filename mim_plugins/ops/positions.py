@@ -6,16 +6,17 @@ from torch import Tensor
 from ..errors import InputError
 
 
-def sin_cos_position_embedding(grid: tuple[int, int], width: int, num_extra_tokens: int = 0) -> Tensor:
+def sin_cos_position_embedding(grid: tuple[int, int], width: int, num_extra_tokens: int = 0,
+                               columns_first: bool = False) -> Tensor:
     """Fixed 2-D sine-cosine position embedding for a grid of tokens read row by row.
 
-    The first half of the channels encodes the row, the second the column (MAE's released code has the
-    halves the other way round).
+    One half of the channels encodes the row, the other the column.
 
     Args:
         grid: Tokens in height and width.
         width: Channels, divisible by 4.
         num_extra_tokens: Leading tokens such as cls, whose embedding is 0.
+        columns_first: The column's half comes first, as in MAE's released weights, instead of the row's.
 
     Returns:
         Float32 [1, num_extra_tokens + N, width].
@@ -25,8 +26,26 @@ def sin_cos_position_embedding(grid: tuple[int, int], width: int, num_extra_toke
     for side in grid:
         angles = torch.arange(side, dtype=torch.float64)[:, None] * frequencies
         waves.append(torch.cat([angles.sin(), angles.cos()], dim=1))
-    rows, columns = waves[0].repeat_interleave(grid[1], 0), waves[1].repeat(grid[0], 1)
-    return F.pad(torch.cat([rows, columns], dim=1).float()[None], (0, 0, num_extra_tokens, 0))
+    halves = [waves[0].repeat_interleave(grid[1], 0), waves[1].repeat(grid[0], 1)]
+    table = torch.cat(halves[::-1] if columns_first else halves, dim=1).float()
+    return F.pad(table[None], (0, 0, num_extra_tokens, 0))
+
+
+def columns_come_first(table: Tensor, num_extra_tokens: int = 0) -> bool:
+    """Whether the first half of a fixed embedding encodes the column: it then differs within a row.
+
+    Args:
+        table: [1, num_extra_tokens + N, C] of a grid of at least two columns.
+        num_extra_tokens: Leading tokens such as cls.
+
+    Raises:
+        InputError: Both halves differ within a row: this is no fixed embedding.
+    """
+    first, second = table[0, num_extra_tokens:num_extra_tokens + 2].float().unflatten(-1, (2, -1))
+    same = [torch.allclose(*halves, atol=1e-3) for halves in zip(first, second, strict=True)]
+    if same[0] == same[1]:
+        raise InputError('a sine-cosine position embedding was expected, but this one is learned or of another kind')
+    return same[1]
 
 
 def token_grid(size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]:

@@ -145,7 +145,7 @@ class TestReconstructions:
 
     def test_masks_of_different_sizes_for_an_encoder_that_drops_tokens(self, small_config, paths):
         model = MODELS.build({**small_config, 'fill': dict(type='mim_plugins.TokenDropFill'),
-                              'neck': {**small_config['neck'], 'with_position_embedding': True}})
+                              'neck': {**small_config['neck'], 'type': 'mim_plugins.MAEDecoder'}})
         inputs = runs.normalized(model, runs.image_batch(paths[:2], (32, 32)))
         mask = held_out.fixed_masks(model, 2)
         mask[1, 0] = True

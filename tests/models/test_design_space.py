@@ -45,6 +45,7 @@ DECODERS = {
     'mlp': dict(type='mim_plugins.MLPDecoder'),
     'inverse swin': dict(type='mim_plugins.InverseSwinDecoder', arch=SWIN),
 }
+MAE_DECODER = {'mae': dict(type='mim_plugins.MAEDecoder', embed_dims=32, depth=1)}
 # With the loss that goes with it.
 TARGETS = {
     'hog': (dict(type='mim_plugins.HOGTarget'), 'L2'),
@@ -53,6 +54,10 @@ TARGETS = {
     'small pixels': (dict(type='mim_plugins.PixelTarget', downsample=4), 'SmoothL1'),
     'clusters': (dict(type='mim_plugins.ColorClusterTarget', downsample=4,
                       centers=[[0, 0, 0], [255, 255, 255], [255, 0, 0]]), 'CrossEntropy'),
+    'low pass': (dict(type='mim_plugins.LowPassTarget', radius=10, target=dict(norm_patch=16)), 'L2'),
+    'low pass HOG': (dict(type='mim_plugins.LowPassTarget', radius=10,
+                          target=dict(type='mim_plugins.HOGTarget')), 'L2'),
+    'adaptive low pass': (dict(type='mim_plugins.LowPassTarget', radius=(5, 20)), 'L2'),
     'bins': (dict(type='mim_plugins.ColorBinTarget', bins=8, downsample=8), 'CrossEntropy'),
 }
 MASKS = {
@@ -73,7 +78,7 @@ def config(encoder='vit', fill='image', decoder='linear', target='pixels', mask=
         data_preprocessor=dict(type='mim_plugins.MaskingDataPreprocessor', mean=[120.] * 3, std=[60.] * 3,
                                mask=MASKS[mask]),
         fill=FILLS[fill], target_generator=target, backbone=backbone,
-        neck=dict(in_channels=32, stride=stride, num_extra_tokens=extra, **DECODERS[decoder]),
+        neck=dict(in_channels=32, stride=stride, num_extra_tokens=extra, **(DECODERS | MAE_DECODER)[decoder]),
         head=dict(type='mim_plugins.ReconstructionHead', region=region, loss=dict(criterion=criterion)))
 
 
@@ -105,7 +110,7 @@ def test_encoders_and_fills(encoder, fill):
         with pytest.raises(InputError, match='(PatchTokenFill|TokenDropFill) needs'):
             build(encoder=encoder, fill=fill)
         return
-    decoder = 'transformer with positions' if fill == 'drop' else 'transformer'
+    decoder = 'mae' if fill == 'drop' else 'transformer'
     model = build(encoder=encoder, fill=fill, decoder=decoder, target='hog', algorithm='FastMIM')
     trains(model, **batch(model))
     model.eval()  # batch statistics would let samples see each other, but never the masked pixels
@@ -182,10 +187,11 @@ def test_autocast_leaves_target_and_loss_in_float32(target, dtype):
     torch.testing.assert_close(mixed['prediction'].float(), plain['prediction'], atol=.05, rtol=.1)
 
 
-def test_dropped_tokens_need_positions():
-    with pytest.raises(InputError, match='TokenDropFill needs a decoder that tells masked tokens apart'):
-        build(fill='drop', decoder='transformer')
-    model = build(fill='drop', decoder='transformer with positions', target='hog')
+def test_dropped_tokens_go_with_a_decoder_that_inserts_them():
+    for fill, decoder in (('drop', 'transformer with positions'), ('image', 'mae')):
+        with pytest.raises(InputError, match='only with such a one, but (Token|Image).* came with (MAE|Trans)'):
+            build(fill=fill, decoder=decoder)
+    model = build(fill='drop', decoder='mae', target='hog')
     model.eval()
     data = batch(model)
     predicted = model.predict(data['inputs'], data['mask']).flatten(2).transpose(1, 2)

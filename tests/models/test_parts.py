@@ -176,5 +176,5 @@ class TestReconstructionLoss:
             ReconstructionLoss(criterion)(torch.zeros(prediction), target)
 
     def test_refuses_an_unknown_criterion(self):
-        with pytest.raises(InputError, match="L1, L2, SmoothL1, CrossEntropy, but is 'Huber'"):
+        with pytest.raises(InputError, match="L1, L2, SmoothL1, Cosine, CrossEntropy, but is 'Huber'"):
             ReconstructionLoss('Huber')

@@ -260,14 +260,14 @@ class TestTokenizerTarget:
         target = self.make(DALLE, downsample=2)
         made = target(normalized(images))
         mapped = 0.8 * averaged(images, 2) / 255 + 0.1  # BEiT's map_pixels
-        expected = target.tokenizer(torch.from_numpy(mapped).float()).argmax(1)
+        expected = target.network(torch.from_numpy(mapped).float()).argmax(1)
         assert torch.equal(made, expected[:, None]) and made.shape == (2, 1, 1, 2)
         assert (target.channels, target.map_stride) == (32, 16)
 
     def test_vqkd_gives_its_own_tokens_on_squares(self):
         images = pixels(batch=8, size=(32, 32))
         target = self.make(VQ)
-        expected = target.tokenizer.get_tokens(torch.from_numpy(images / 127.5 - 1).float())['token']
+        expected = target.network.get_tokens(torch.from_numpy(images / 127.5 - 1).float())['token']
         made = target(normalized(images))
         assert torch.equal(made.flatten(1), expected) and len(made.unique()) > 1
         assert (target.channels, target.map_stride) == (32, 8)
@@ -283,16 +283,16 @@ class TestTokenizerTarget:
     @pytest.mark.parametrize('tokenizer', [DALLE, VQ])
     def test_frozen_and_no_part_of_the_model(self, tokenizer):
         target = self.make(tokenizer).train()
-        before = {name: value.clone() for name, value in target.tokenizer.state_dict().items()}
+        before = {name: value.clone() for name, value in target.network.state_dict().items()}
         images = normalized(pixels()).requires_grad_()
-        assert not target(images).requires_grad and not target.tokenizer.training
+        assert not target(images).requires_grad and not target.network.training
         assert not list(target.parameters()) and not target.state_dict()
-        assert not any(weight.requires_grad for weight in target.tokenizer.parameters())
-        assert all(torch.equal(value, before[name]) for name, value in target.tokenizer.state_dict().items())
+        assert not any(weight.requires_grad for weight in target.network.parameters())
+        assert all(torch.equal(value, before[name]) for name, value in target.network.state_dict().items())
 
     def test_follows_the_target_from_device_to_device(self):
         target = self.make(DALLE).to('meta')
-        assert {weight.device.type for weight in target.tokenizer.parameters()} == {'meta'}
+        assert {weight.device.type for weight in target.network.parameters()} == {'meta'}
 
     def test_random_weights_are_the_same_in_every_run_and_disturb_no_other_random_numbers(self):
         images, state = normalized(pixels()), torch.get_rng_state()
@@ -310,7 +310,7 @@ class TestTokenizerTarget:
         torch.save(wrap(weights), tmp_path / 'a.pth')
         target = self.make(tokenizer, checkpoint=tmp_path / 'a.pth', random_weights=False)
         for name, weight in trained.named_parameters():
-            assert torch.equal(target.tokenizer.get_parameter(name), weight)
+            assert torch.equal(target.network.get_parameter(name), weight)
 
     def test_refuses_weights_that_do_not_fit(self, tmp_path):
         weights = MODELS.build(DALLE).state_dict()

@@ -1,4 +1,8 @@
-from .crops import RandomResizedCrop
+from .crops import BackgroundFocusedCrop, CenterCrop, RandomResizedCrop, ResizeOnly, SimpleResizedCrop
 from .loading import LoadRGBImage
+from .object_masks import LoadObjectMask
 
-__all__ = ['LoadRGBImage', 'RandomResizedCrop']
+__all__ = [
+    'BackgroundFocusedCrop', 'CenterCrop', 'LoadObjectMask', 'LoadRGBImage', 'RandomResizedCrop', 'ResizeOnly',
+    'SimpleResizedCrop'
+]

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from ...checkpoints import check_match
 from ...errors import InputError
 from ...registry import HOOKS
+from ...transfer import from_released
 
 
 @HOOKS.register_module()
@@ -15,7 +16,8 @@ class StrictLoadHook(Hook):
     """Refuses weights that do not match the model; mmengine itself loads what fits and only warns.
 
     A checkpoint to resume from must match in every name and shape. Of one named by ``load_from``, at
-    least a share of the model's tensors must be found, and the number is logged.
+    least a share of the model's tensors must be found, and the number is logged; released checkpoints of MAE, ConvMAE
+    and mmpretrain are renamed first, see :func:`mim_plugins.transfer.from_released`.
 
     Args:
         coverage: That share, in [0, 1].
@@ -36,12 +38,23 @@ class StrictLoadHook(Hook):
             check_match(model, weights, runner._load_from or runner.work_dir)
             self._compare_schedules(runner, checkpoint.get('param_schedulers') or [])
             return
+        weights = self._recognised(runner, checkpoint)
         own = model.state_dict()
         found = sum(name in weights and weights[name].shape == tensor.shape for name, tensor in own.items())
         sentence = f'{found} of {len(own)} tensors of the model are found in {runner._load_from}'
         if found < self.coverage * len(own):
             raise InputError(f'{sentence}, fewer than the {100 * self.coverage:g} % that are asked for')
         print_log(sentence, 'current')
+
+    @staticmethod
+    def _recognised(runner: Runner, checkpoint: dict) -> dict:
+        """Weights of a checkpoint, which then holds them under the model's names."""
+        weights = checkpoint.get('state_dict') or checkpoint.get('model') or checkpoint
+        released = from_released(weights)
+        if released is not None:
+            checkpoint['state_dict'], layout = weights, _ = released
+            print_log(f'{runner._load_from} has the layout of {layout}: its tensors are renamed', 'current')
+        return weights
 
     @staticmethod
     def _compare_schedules(runner: Runner, stored: list | dict) -> None:

@@ -8,7 +8,7 @@ from ...errors import InputError
 from ...ops import divide
 from ...registry import MODELS
 from ..backbones import with_input_size
-from ..options import constructor_options
+from ..options import filled_in
 from ..preprocessors import MaskingDataPreprocessor
 
 
@@ -64,20 +64,18 @@ class MaskedImageModel(BaseSelfSupervisor):
         self._check_loss()
         self.fill = MODELS.build(fill)
         self.fill.attach(self.backbone)
-        if self.fill.needs_positions and not getattr(self.neck, 'with_position_embedding', False):
-            raise InputError(f'{type(self.fill).__name__} needs a decoder that tells masked tokens apart: '
-                             "dict(type='mim_plugins.TransformerDecoder', with_position_embedding=True, ...), but got "
-                             f'{type(self.neck).__name__}')
+        if self.fill.drops_tokens != self.neck.inserts_mask_tokens:
+            raise InputError('a fill that keeps masked tokens from the encoder, as TokenDropFill, goes with a decoder '
+                             'that inserts them, as MAEDecoder, and only with such a one, but '
+                             f'{type(self.fill).__name__} came with {type(self.neck).__name__}')
         self.set_input_size(size)
 
     @staticmethod
     def _with_normalization(target: dict, preprocessor: dict) -> dict:
         """Tell a target that looks at intensities how the images were normalised."""
-        cls = MODELS.get(target['type'])
-        if not cls or 'mean' not in constructor_options(cls):
-            return target
         identity = dict(mean=[0.], std=[1.])  # of a preprocessor that leaves images as they are
-        return {**{name: preprocessor.get(name) or values for name, values in identity.items()}, **target}
+        return filled_in(target, MODELS, **{
+            name: preprocessor.get(name) or values for name, values in identity.items()})
 
     def _check_loss(self) -> None:
         discrete = getattr(self.head.loss_module, 'discrete', None)
@@ -139,12 +137,14 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     def predict(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Decode the corrupted images [B, C, H, W] into a map on the target's grid."""
-        return self.neck(self.fill.encode(self.backbone, inputs, mask), tuple(inputs.shape[-2:]))
+        return self.neck(self.fill.encode(self.backbone, inputs, mask), tuple(inputs.shape[-2:]), mask)
 
     def loss(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Losses of normalised images [B, C, H, W] under a mask [B, h, w]; True = masked."""
         target = self.target_generator(inputs)
-        return dict(loss=self.head.loss(self.predict(inputs, mask), target, mask))
+        watched = {name: value for part in (self.target_generator, self.backbone) if hasattr(part, 'watched')
+                   for name, value in part.watched().items()}
+        return dict(loss=self.head.loss(self.predict(inputs, mask), target, mask), **watched)
 
     def reconstruct(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """What the loss compares, for pictures and monitors.

@@ -3,14 +3,15 @@ from typing import Any
 from mmpretrain.models import VisionTransformer
 from torch import nn
 
-from ...ops.positions import sin_cos_position_embedding, token_grid
+from ...ops.positions import token_grid
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained
+from ..position_tables import SinCosTable
 from .depth import cut_arch
 
 
 @MODELS.register_module()
-class SinCosVisionTransformer(VisionTransformer):
+class SinCosVisionTransformer(SinCosTable, VisionTransformer):
     """mmpretrain's ViT with MAE's initialisation and a fixed sine-cosine position embedding.
 
     The forward and the names in the state dict are mmpretrain's: a checkpoint loads into its
@@ -30,9 +31,8 @@ class SinCosVisionTransformer(VisionTransformer):
 
     def __init__(self, arch: str | dict = 'base', depth: int | None = None, **options: Any) -> None:
         super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), **options)
-        table = self.pos_embed.data
-        del self.pos_embed
-        self.register_buffer('pos_embed', table)
+        del self.pos_embed  # mmpretrain's is a parameter
+        self.add_table('pos_embed', self.embed_dims, self.num_extra_tokens)
         self._set_grid(self.patch_resolution)
 
     def init_weights(self) -> None:
@@ -44,7 +44,7 @@ class SinCosVisionTransformer(VisionTransformer):
         nn.init.xavier_uniform_(projection.data.view(len(projection), -1))
         if self.cls_token is not None:
             nn.init.normal_(self.cls_token, std=.02)
-        self._set_grid(self.patch_resolution)  # mmpretrain's drew it at random
+        self.set_table_grid(self.patch_resolution)  # mmpretrain's drew it at random
 
     def set_input_size(self, size: tuple[int, int]) -> None:
         """Make the position embedding for images of ``size`` (H, W)."""
@@ -52,10 +52,7 @@ class SinCosVisionTransformer(VisionTransformer):
 
     def _set_grid(self, grid: tuple[int, int]) -> None:
         self.patch_resolution = grid
-        self.pos_embed = sin_cos_position_embedding(grid, self.embed_dims, self.num_extra_tokens).to(self.pos_embed)
+        self.set_table_grid(grid)
 
-    def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        # A fixed table of another size has nothing that the own one lacks.
-        stored = state_dict.get(f'{prefix}pos_embed')
-        if stored is not None and stored.shape != self.pos_embed.shape:
-            state_dict[f'{prefix}pos_embed'] = self.pos_embed
+    def _prepare_pos_embed(self, *args: Any) -> None:
+        """The table sees to itself: mmpretrain would resize it as if it were learned."""

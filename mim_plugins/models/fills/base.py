@@ -9,9 +9,9 @@ class Fill(BaseModule):
     """What stands in the masked places, on the image or further inside the encoder.
 
     Attributes:
-        needs_positions: All masked places look the same to the decoder, which has to tell them apart.
+        drops_tokens: The encoder's features are of the visible places alone; the decoder has to insert the others.
     """
-    needs_positions = False
+    drops_tokens = False
 
     def attach(self, encoder: nn.Module) -> None:
         """Prepare for an encoder; called once, when the model is built.

@@ -8,7 +8,7 @@ from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...ops import resize_mask
+from ...ops import resize_mask, visible_places
 from ...registry import MODELS
 from .base import Fill
 
@@ -108,61 +108,40 @@ class PatchTokenFill(HookFill):
 
 @MODELS.register_module()
 class TokenDropFill(HookFill):
-    """Keeps masked tokens from the encoder and puts a learnable token in their places behind it.
+    """Keeps masked tokens from the encoder: what it gives are the visible ones, in the order of the grid.
 
-    MAE's corruption (arXiv 2111.06377, section 3; FastMIM, arXiv 2212.06593, ablates it). For mmpretrain's
-    and timm's plain ViT; position embeddings are resized by the encoder's own forward, so any size and
-    rectangle works. The decoder needs ``with_position_embedding``.
-
-    Args:
-        std: Standard deviation of the token's normal initialisation.
+    MAE's corruption (arXiv 2111.06377, section 3; FastMIM, arXiv 2212.06593, ablates it); goes with
+    :class:`MAEDecoder`. For mmpretrain's and timm's plain ViT, whose own forward resizes position embeddings, and for
+    encoders that drop tokens by themselves: those have an attribute ``drops_tokens``, a ``stride`` in pixels, and a
+    forward that takes the mask (:class:`ConvMAEEncoder`).
 
     Raises:
         InputError: From a batch whose masks differ in their number of masked tokens.
     """
 
-    needs_positions = True
-
-    def __init__(self, std: float = 0.02) -> None:
-        super().__init__()
-        self.std = std
+    drops_tokens = True
 
     def attach(self, encoder: nn.Module) -> None:
+        if getattr(encoder, 'drops_tokens', False):
+            self.patch = (encoder.stride, encoder.stride)
+            return
         inner = _inner(encoder)
         # The modules right behind the addition of the position embedding.
         place = inner.drop_after_pos if isinstance(inner, VisionTransformer) else getattr(inner, 'patch_drop', None)
         projection = _projection(encoder)
         if place is None or projection is None or getattr(encoder, 'out_type', 'raw') != 'raw':
-            raise InputError("TokenDropFill needs a plain ViT, mmpretrain's with out_type='raw' or timm's, but got "
-                             f'{type(inner).__name__}')
+            raise InputError("TokenDropFill needs a plain ViT, mmpretrain's with out_type='raw' or timm's, or an "
+                             f'encoder that drops tokens by itself, but got {type(inner).__name__}')
         self.patch = projection.stride
         self.num_extra_tokens = encoder.num_extra_tokens
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, projection.out_channels))
         place.register_forward_hook(self._hook)
-
-    def init_weights(self) -> None:
-        super().init_weights()
-        nn.init.normal_(self.mask_token, std=self.std)
-
-    def _visible(self, mask: Tensor, images: Tensor) -> Tensor:
-        """Places of the visible tokens of each sample in order, [B, K, 1]."""
-        masked = resize_mask(mask, tuple(side // step for side, step in zip(
-            images.shape[-2:], self.patch, strict=True))).flatten(1)
-        counts = (~masked).sum(1)
-        if not torch.all(counts == counts[0]):
-            raise InputError('dropped tokens must be as many in every sample, but the masks leave between '
-                             f'{int(counts.min())} and {int(counts.max())} of {masked.shape[1]} tokens visible')
-        return masked.to(torch.uint8).argsort(dim=1, stable=True)[:, :int(counts[0]), None]
 
     def change(self, module: nn.Module, inputs: tuple, output: Tensor, mask: Tensor) -> Tensor:
         extra, tokens = output[:, :self.num_extra_tokens], output[:, self.num_extra_tokens:]
         return torch.cat([extra, tokens.gather(1, mask.expand(-1, -1, tokens.shape[-1]))], dim=1)
 
-    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Tensor:
-        visible = self._visible(mask, images)
-        features = super().encode(encoder, images, visible)
-        features = features if isinstance(features, Tensor) else features[-1]
-        extra, tokens = features[:, :self.num_extra_tokens], features[:, self.num_extra_tokens:]
-        number = images.shape[-2] // self.patch[0] * (images.shape[-1] // self.patch[1])
-        full = self.mask_token.to(tokens.dtype).expand(len(tokens), number, -1)
-        return torch.cat([extra, full.scatter(1, visible.expand_as(tokens), tokens)], dim=1)
+    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Tensor | tuple[Tensor, ...]:
+        if getattr(encoder, 'drops_tokens', False):
+            return encoder(images, mask)
+        grid = tuple(side // step for side, step in zip(images.shape[-2:], self.patch, strict=True))
+        return super().encode(encoder, images, visible_places(mask, grid).unsqueeze(-1))

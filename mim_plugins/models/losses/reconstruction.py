@@ -9,7 +9,7 @@ from torch import Tensor
 from ...errors import InputError
 from ...registry import MODELS
 
-Criterion = Literal['L1', 'L2', 'SmoothL1', 'CrossEntropy']
+Criterion = Literal['L1', 'L2', 'SmoothL1', 'Cosine', 'CrossEntropy']
 _DISTANCES = {'L1': F.l1_loss, 'L2': F.mse_loss, 'SmoothL1': F.smooth_l1_loss}
 
 
@@ -18,8 +18,8 @@ class ReconstructionLoss(BaseModule):
     """Mean over all values of all masked cells of the batch, or over all cells.
 
     Args:
-        criterion: Distance of two values; ``'CrossEntropy'`` takes classes as target (SimMIM, arXiv
-            2111.09886, table 4).
+        criterion: Distance of two values; ``'Cosine'`` is 1 - cosine of two cells' vectors, for features of a teacher;
+            ``'CrossEntropy'`` takes classes as target (SimMIM, arXiv 2111.09886, table 4).
         eps: Added to the number of masked cells (SimMIM's released code: 1e-5).
 
     Raises:
@@ -61,6 +61,8 @@ class ReconstructionLoss(BaseModule):
             raise InputError(f'a prediction of {list(prediction.shape)} cannot be compared with a target of '
                              f'{list(target.shape)} (batch, cells, values): do in_channels of the target, channels of '
                              'the fill and the images agree?')
+        if self.criterion == 'Cosine':
+            return 1 - F.cosine_similarity(prediction, target, dim=-1).unsqueeze(-1)
         if not self.discrete:
             return _DISTANCES[self.criterion](prediction, target, reduction='none')
         logits = prediction.unflatten(-1, (target.shape[-1], -1))  # [B, N, G, K]

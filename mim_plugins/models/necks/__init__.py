@@ -1,6 +1,7 @@
 from .base import Decoder
 from .inverse_swin import InverseSwinDecoder
 from .linear import LinearDecoder, MLPDecoder
+from .mae_decoder import MAEDecoder
 from .transformer_decoder import TransformerDecoder
 
-__all__ = ['Decoder', 'InverseSwinDecoder', 'LinearDecoder', 'MLPDecoder', 'TransformerDecoder']
+__all__ = ['Decoder', 'InverseSwinDecoder', 'LinearDecoder', 'MAEDecoder', 'MLPDecoder', 'TransformerDecoder']

@@ -22,9 +22,13 @@ class Decoder(BaseModule):
         channels_last: Order in which a predicted token holds its cells' values: (row, column, channel) or
             (channel, row, column). FastMIM's released pixel checkpoints have the former.
 
+    Attributes:
+        inserts_mask_tokens: Features of the visible places are enough; the others are filled in.
+
     Raises:
         InputError: Tokens do not hold whole cells of the target.
     """
+    inserts_mask_tokens = False
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, out_stride: int, num_extra_tokens: int = 0,
                  channels_last: bool = False) -> None:
@@ -44,13 +48,15 @@ class Decoder(BaseModule):
         return self.out_channels * (self.stride // self.out_stride)**2
 
     @abstractmethod
-    def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int],
+                mask: Tensor | None = None) -> Tensor:
         """Predict.
 
         Args:
             features: The encoder's output, or its stages of which the last is read: tokens
                 [B, num_extra_tokens + N, in_channels] or a map [B, in_channels, h, w].
             size: The images' (H, W).
+            mask: Bool [B, h, w], True = masked, for decoders that put something into the masked places.
 
         Returns:
             [B, out_channels, H / out_stride, W / out_stride].

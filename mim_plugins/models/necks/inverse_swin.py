@@ -110,7 +110,8 @@ class InverseSwinDecoder(Decoder):
             grid = expansion.finer(grid)
         self.input_size = tuple(size)
 
-    def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int],
+                mask: Tensor | None = None) -> Tensor:
         if tuple(size) != self.input_size:
             raise InputError(f"the inverse Swin's windows are set for {self.input_size or 'no size yet'}, but images "
                              f'of {tuple(size)} came: call set_input_size first')

@@ -23,7 +23,8 @@ class LinearDecoder(Decoder):
         super().__init__(**options)
         self.predict = nn.Conv2d(self.in_channels, self.values_per_token, 1)
 
-    def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int],
+                mask: Tensor | None = None) -> Tensor:
         return self.lay_out(map_to_tokens(self.predict(self.as_map(features, size))), size)
 
 

@@ -2,20 +2,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...ops.positions import sin_cos_position_embedding
 from ...registry import MODELS
 from ..initialization import init_linear
+from ..position_tables import SinCosTable
 from .base import Decoder
 
 
 @MODELS.register_module()
-class TransformerDecoder(Decoder):
+class TransformerDecoder(SinCosTable, Decoder):
     """Linear, pre-norm transformer blocks, LayerNorm, Linear.
 
     FastMIM, arXiv 2212.06593. Extra tokens such as cls pass through the blocks and are dropped after
@@ -26,8 +24,7 @@ class TransformerDecoder(Decoder):
         depth: Number of blocks.
         num_heads: Attention heads; None gives one per 32 channels.
         mlp_ratio: Hidden width of the blocks' MLP over their width.
-        with_position_embedding: Add a fixed sine-cosine embedding after the first Linear. FastMIM has none;
-            where masked tokens never saw the encoder (:class:`TokenDropFill`) it is what tells them apart.
+        with_position_embedding: Add a fixed sine-cosine embedding after the first Linear; FastMIM has none.
         **options: Those of :class:`Decoder`.
 
     Raises:
@@ -41,7 +38,8 @@ class TransformerDecoder(Decoder):
         if embed_dims % num_heads:
             raise InputError(f'a decoder of width {embed_dims} cannot be divided among {num_heads} heads')
         self.with_position_embedding = with_position_embedding
-        self.register_buffer('position_embedding', torch.zeros(1, 0, embed_dims), persistent=False)
+        if with_position_embedding:
+            self.add_table('position_embedding', embed_dims, self.num_extra_tokens)
         self.embed = nn.Linear(self.in_channels, embed_dims)
         self.blocks = nn.Sequential(*(
             TransformerEncoderLayer(embed_dims, num_heads, int(embed_dims * mlp_ratio),
@@ -55,19 +53,25 @@ class TransformerDecoder(Decoder):
 
     def set_input_size(self, size: tuple[int, int]) -> None:
         """Make the position embedding for images of ``size`` (H, W)."""
-        table = sin_cos_position_embedding(self.grid(size), self.embed.out_features)
-        self.register_buffer('position_embedding', table.to(self.embed.weight.device), persistent=False)
+        if self.with_position_embedding:
+            self.set_table_grid(self.grid(size))
 
     def _positions(self, size: tuple[int, int]) -> Tensor:
-        if self.position_embedding.shape[1] != self.grid(size)[0] * self.grid(size)[1]:
+        if self.position_embedding.shape[1] != self.num_extra_tokens + self.grid(size)[0] * self.grid(size)[1]:
             raise InputError(f"the decoder's positions are not those of images of {size[0]}x{size[1]}: call "
                              'set_input_size first')
         return self.position_embedding
 
-    def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    def embedded(self, features: Tensor | Sequence[Tensor], size: tuple[int, int],
+                 mask: Tensor | None) -> tuple[Tensor, int]:
+        """Tokens [B, extra + N, embed_dims] before positions are added, and how many of them are extra."""
         tokens, extra = self.as_tokens(features, size)
-        tokens = self.embed(tokens)
+        return self.embed(tokens), extra
+
+    def forward(self, features: Tensor | Sequence[Tensor], size: tuple[int, int],
+                mask: Tensor | None = None) -> Tensor:
+        tokens, extra = self.embedded(features, size, mask)
         if self.with_position_embedding:
-            tokens = tokens + F.pad(self._positions(size), (0, 0, extra, 0)).to(tokens)
+            tokens = tokens + self._positions(size)[:, self.num_extra_tokens - extra:].to(tokens)
         tokens = self.predict(self.norm(self.blocks(tokens)))
         return self.lay_out(tokens[:, extra:], size)

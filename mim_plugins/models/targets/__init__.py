@@ -2,9 +2,12 @@ from .base import ClassTarget, MapTarget
 from .color_bins import ColorBinTarget
 from .color_clusters import ColorClusterTarget
 from .hog import HOGTarget
+from .low_pass import LowPassTarget
 from .pixel import PixelTarget
+from .teacher import TeacherTarget
 from .tokenizer import TokenizerTarget
 
 __all__ = [
-    'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'HOGTarget', 'MapTarget', 'PixelTarget', 'TokenizerTarget'
+    'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'HOGTarget', 'LowPassTarget', 'MapTarget', 'PixelTarget',
+    'TeacherTarget', 'TokenizerTarget'
 ]

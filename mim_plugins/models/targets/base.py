@@ -15,7 +15,8 @@ from ...ops import divide, patchify
 class MapTarget(BaseModule):
     """A target made from normalised images, as a map or as tokens.
 
-    Targets are computed in float32 without gradient, whatever the surrounding autocast.
+    Targets are computed in float32 whatever the surrounding autocast, and without gradient unless they have
+    something to train.
 
     Args:
         channels: Channels C of the map; for classes the logits to predict per cell.
@@ -27,12 +28,16 @@ class MapTarget(BaseModule):
     Attributes:
         channels_last: Order within a token's vector: (row, column, channel) or (channel, row, column).
         discrete: The map holds int64 classes [B, G, h, w] of G groups, each with ``channels / G`` classes.
+        differentiable: ``make`` lets gradients through.
+        trainable: It has parameters of its own.
 
     Raises:
         InputError: Unknown layout, or a token that does not hold whole cells.
     """
     channels_last = False
     discrete = False
+    differentiable = False
+    trainable = False
 
     def __init__(self, channels: int, map_stride: int, layout: Literal['map', 'tokens'] = 'map',
                  stride: int = 16) -> None:
@@ -68,11 +73,15 @@ class MapTarget(BaseModule):
         """
         return None
 
-    @torch.no_grad()
+    def watched(self) -> dict[str, Tensor]:
+        """Detached values that a training's log should follow."""
+        return {}
+
     def forward(self, images: Tensor) -> Tensor:
         """Make the target of normalised images [B, C, H, W]; see ``layout`` for the result's shape."""
         self.check_input_size(tuple(images.shape[-2:]))
-        with torch.autocast(images.device.type, enabled=False):
+        with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()), torch.autocast(
+                images.device.type, enabled=False):
             target = self.make(images.float())
         if self.layout == 'map':
             return target

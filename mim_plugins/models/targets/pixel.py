@@ -28,6 +28,7 @@ class PixelTarget(MapTarget):
         InputError: A normalised patch does not hold whole averaged squares, or only one value.
     """
     channels_last = True
+    differentiable = True
 
     def __init__(self, norm_patch: int | None = None, in_channels: int = 3, downsample: int = 1,
                  **layout: Any) -> None:

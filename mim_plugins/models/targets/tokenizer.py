@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
-from mmengine.runner import CheckpointLoader
 from mmpretrain.models.selfsup import VQKD
 from mmpretrain.models.selfsup.cae import DALLEEncoder
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...checkpoints import check_file, check_match
 from ...errors import InputError
 from ...registry import MODELS
 from .base import ClassTarget
+from .frozen import FrozenNetworkTarget, frozen_network
 
 
 class _DALLEReader:
@@ -63,14 +61,13 @@ _READERS = {DALLEEncoder: _DALLEReader, VQKD: _VQKDReader}
 
 
 @MODELS.register_module()
-class TokenizerTarget(ClassTarget):
+class TokenizerTarget(FrozenNetworkTarget, ClassTarget):
     """The class that a frozen tokenizer gives each cell (SimMIM, arXiv 2111.09886, section 3.4).
 
     Map [B, 1, H / map_stride, W / map_stride] with map_stride = downsample * the tokenizer's stride (8 for
     DALL-E, the patch for VQKD). BEiT's one token per 16 px is DALL-E with ``downsample=2``.
 
-    The tokenizer is no submodule: it follows the target from device to device, but is left out of
-    checkpoints, optimizers, DDP and ``train()``. A resumed run reads ``checkpoint`` again.
+    The tokenizer is no submodule, see :class:`FrozenNetworkTarget`.
 
     Args:
         tokenizer: Config of ``mmpretrain.DALL-E`` or ``mmpretrain.VQKD``; it tells the channels of the images.
@@ -86,43 +83,16 @@ class TokenizerTarget(ClassTarget):
 
     def __init__(self, tokenizer: dict, mean: Sequence[float], std: Sequence[float],
                  checkpoint: str | Path | None = None, random_weights: bool = False, **options: Any) -> None:
-        if (checkpoint is None) != random_weights:
-            raise InputError('a tokenizer needs either a checkpoint, a local file with its weights, or '
-                             f'random_weights=True, but got checkpoint={checkpoint} and '
-                             f'random_weights={random_weights}')
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            module = MODELS.build(tokenizer)
+        module = frozen_network(tokenizer, checkpoint, random_weights, 'tokenizer')
         reader = next((_READERS[known] for known in _READERS if isinstance(module, known)), None)
         if reader is None:
             raise InputError('a tokenizer must be mmpretrain.DALL-E or mmpretrain.VQKD, but is '
                              f'{type(module).__name__}')
-        if checkpoint is not None:
-            _load(module, checkpoint)
-        reader = reader(module.eval().requires_grad_(False))
+        reader = reader(module)
         super().__init__(reader.classes, mean, std, reader.in_channels, cell=reader.stride, **options)
+        self.hold(module)
         self._reader = reader
-
-    @property
-    def tokenizer(self) -> nn.Module:
-        """The frozen tokenizer."""
-        return self._reader.module
-
-    def _apply(self, *args: Any, **kwargs: Any) -> nn.Module:
-        self.tokenizer._apply(*args, **kwargs)
-        return super()._apply(*args, **kwargs)
 
     def make(self, images: Tensor) -> Tensor:
         images = (self.intensities(images) - self._reader.mean) / self._reader.std
         return self._reader.tokens(images)[:, None]
-
-
-def _load(tokenizer: nn.Module, path: str | Path) -> None:
-    check_file(path)
-    stored = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    stored = stored.get('state_dict', stored)
-    # Buffers only count what training saw; files may come without them.
-    weights = {name: stored.get(name, tensor) for name, tensor in tokenizer.named_buffers()}
-    weights |= {name: stored[name] for name, _ in tokenizer.named_parameters() if name in stored}
-    check_match(tokenizer, weights, str(path))
-    tokenizer.load_state_dict(weights)

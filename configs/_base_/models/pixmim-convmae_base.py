@@ -1,0 +1,7 @@
+# PixMIM on ConvMAE: low frequencies as target.
+_base_ = 'convmae_base.py'
+
+model = dict(
+    type='mim_plugins.PixMIM',
+    target_generator=dict(
+        _delete_=True, type='mim_plugins.LowPassTarget', radius=40, target=dict(norm_patch=16)))

@@ -1,0 +1,7 @@
+# PixMIM on MAE: low frequencies as target.
+_base_ = 'mae_vit-base.py'
+
+model = dict(
+    type='mim_plugins.PixMIM',
+    target_generator=dict(
+        _delete_=True, type='mim_plugins.LowPassTarget', radius=40, target=dict(norm_patch=16)))

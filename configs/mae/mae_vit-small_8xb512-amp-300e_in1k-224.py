@@ -1,0 +1,15 @@
+"""MAE, ViT-S/16 on ImageNet-1K at 224 px for 300 epochs.
+
+Paper:   Masked Autoencoders Are Scalable Vision Learners (arXiv 2111.06377)
+Command: tools/dist_train.sh configs/mae/mae_vit-small_8xb512-amp-300e_in1k-224.py 8
+Batch:   8 GPUs x 512 = 4096; lr = 1.5e-4 x 4096 / 256 = 0.0024
+Result:  not in the paper; not reproduced by us
+"""
+_base_ = [
+    '../_base_/models/mae_vit-base.py',
+    '../_base_/datasets/unlabelled_224_bicubic.py',
+    '../_base_/schedules/mae_bs4096_300e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(backbone=dict(arch='deit-small'), neck=dict(in_channels=384))

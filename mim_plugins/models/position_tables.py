@@ -1,0 +1,45 @@
+"""Fixed position embeddings that follow the input size and a checkpoint's order of channels."""
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..ops import columns_come_first, sin_cos_position_embedding
+
+
+class SinCosTable(nn.Module):
+    """A module with one fixed sine-cosine table as buffer; for subclasses.
+
+    The table is made for the grid that was set last. A checkpoint decides which half of its channels encodes the
+    columns (MAE's released weights have them first, mmpretrain's last), whatever grid its own table is of.
+    """
+
+    def add_table(self, name: str, width: int, num_extra_tokens: int) -> None:
+        """Make room for a table [1, num_extra_tokens + N, width] under ``name``."""
+        self._table, self._table_shape, self._columns_first = name, (width, num_extra_tokens), False
+        self.register_buffer(name, sin_cos_position_embedding((1, 1), *self._table_shape))
+        self._table_grid = (1, 1)
+        self._register_load_state_dict_pre_hook(self._take_over)
+
+    def set_table_grid(self, grid: tuple[int, int]) -> None:
+        """Make the table for a grid (h, w)."""
+        table = sin_cos_position_embedding(grid, *self._table_shape, self._columns_first)
+        self._table_grid = grid
+        setattr(self, self._table, table.to(getattr(self, self._table)))
+
+    def _take_over(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Before a state dict is loaded: take its order of channels and keep the own grid."""
+        name = prefix + self._table
+        stored = state_dict.get(name)
+        if stored is not None:
+            self._columns_first = self._order(stored)
+            self.set_table_grid(self._table_grid)
+        state_dict[name] = getattr(self, self._table)
+
+    def _order(self, stored: Tensor) -> bool:
+        width, extra = self._table_shape
+        for columns_first in (False, True):
+            own = sin_cos_position_embedding(self._table_grid, width, extra, columns_first)
+            if stored.shape == own.shape and torch.allclose(stored.cpu().float(), own, atol=1e-3):
+                return columns_first
+        return columns_come_first(stored, extra)
