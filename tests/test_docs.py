@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mim_plugins.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), ROOT / 'configs' / 'fastmim' / 'README.md']
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), *sorted((ROOT / 'configs').glob('*/README.md'))]
 
 
 def test_own_target_runs_as_written():

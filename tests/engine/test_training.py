@@ -45,20 +45,6 @@ def test_training_writes_losses_and_checkpoints(trained):
     assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_2.pth')
 
 
-def test_stopped_and_resumed_equals_never_stopped(images, tmp_path):
-    """Loss, lr, data order, crops, masks and drop path."""
-    options = ('train_dataloader.num_workers=1', 'model.backbone.drop_path_rate=0.2')
-    for name, *more in (('straight', ), ('stopped', 'train_cfg.max_epochs=1')):
-        run_tool(*small_run(images, tmp_path / name, *options, *more), cwd=tmp_path)
-    printed = run_tool(*small_run(images, tmp_path / 'stopped', *options), '--resume', cwd=tmp_path, FORCE_COLOR='1')
-    assert 'resumed epoch: 1, iter: 4' in printed and '8/8' in printed  # the bar of what counts as a terminal
-    straight, stopped = (scalars(tmp_path / name) for name in ('straight', 'stopped'))
-    assert sorted(straight) == sorted(stopped) == list(range(1, 9))
-    for step, line in straight.items():
-        assert stopped[step]['loss'] == pytest.approx(line['loss'], rel=1e-5)
-        assert stopped[step]['lr'] == line['lr']
-
-
 def test_resuming_where_there_is_nothing_says_so(images, tmp_path):
     printed = run_tool(*small_run(images, tmp_path, 'train_cfg.max_epochs=1'), '--resume', cwd=tmp_path)
     assert f'nothing to resume in {tmp_path}: starting from epoch 0' in printed
