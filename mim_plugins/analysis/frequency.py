@@ -1,7 +1,11 @@
 """What frequencies reconstructions have, and what low-pass targets keep (PixMIM, arXiv 2303.02416, section 3)."""
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,18 +15,29 @@ from mmengine.config import Config
 from torch import Tensor
 
 from ..errors import InputError
-from ..models import MaskedImageModel
 from ..ops import filter_frequencies, low_pass, radial_frequencies
 from ..ops.low_pass import Mode
-from .held_out import fixed_masks
-from .pictures import denormalize, reconstruct
-from .runs import image_batch, normalized
+
+if TYPE_CHECKING:
+    from ..models import MaskedImageModel
 
 _BATCH = 32
+_ROUNDING = 1e-13  # mean square of what float32 leaves of equal intensities
 
 
 def band_edges(size: tuple[int, int], number: int) -> list[float]:
-    """Edges of bands of equal width from the mean to half the diagonal of images of ``size`` (H, W)."""
+    """Edges of bands of equal width from the mean to half the diagonal of images.
+
+    Args:
+        size: (H, W) in pixels.
+        number: Bands.
+
+    Returns:
+        Number + 1 radii in cycles per image.
+
+    Raises:
+        InputError: No band.
+    """
     if number < 1:
         raise InputError(f'at least one frequency band is needed, but {number} were asked for')
     return np.linspace(0, math.hypot(*size) / 2, number + 1).tolist()
@@ -40,7 +55,7 @@ def band_psnr(images: Tensor, reconstructions: Tensor, edges: Sequence[float]) -
         edges: Rising radii in cycles per image, from 0 to at most half the diagonal.
 
     Returns:
-        Float64 [B, number of edges - 1] in dB for a range of 1; infinite where nothing differs.
+        Float64 [B, number of edges - 1] in dB for a range of 1; infinite where nothing but rounding differs.
 
     Raises:
         InputError: Other shapes, or edges that do not rise or lie outside.
@@ -50,19 +65,20 @@ def band_psnr(images: Tensor, reconstructions: Tensor, edges: Sequence[float]) -
                          f'{list(images.shape)} and {list(reconstructions.shape)}')
     size = tuple(images.shape[-2:])
     half = math.hypot(*size) / 2
-    if len(edges) < 2 or sorted(set(edges)) != list(edges) or edges[0] < 0 or edges[-1] > half + .05:
+    rising = len(edges) > 1 and all(low < high for low, high in pairwise(edges))
+    if not (rising and 0 <= edges[0] and edges[-1] <= half + 0.05):  # as one states it, with one decimal
         raise InputError(f'the edges of frequency bands must rise from at least 0 to at most {half:.1f}, half the '
                          f'diagonal of {size[0]}x{size[1]}, but are {[round(edge, 2) for edge in edges]}')
-    difference = (images - reconstructions).double()
+    difference = images.double() - reconstructions.double()
     distances = radial_frequencies(size, device=images.device)
     errors = []
-    for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-        last = number == len(edges) - 2
-        ring = (distances >= low - 1e-9) & (distances <= high + 1e-9 if last else distances < high - 1e-9)
+    for low, high in pairwise(edges):
+        rounding = 1e-9 if high == edges[-1] else -1e-9  # the last band is closed
+        ring = (distances >= low - 1e-9) & (distances < high + rounding)
         errors.append(filter_frequencies(difference, ring).square().mean((1, 2, 3)))
     error = torch.stack(errors, dim=1).cpu().numpy()
     with np.errstate(divide='ignore'):
-        return -10 * np.log10(np.where(error < 1e-13, 0, error))  # of float32's rounding nothing is left
+        return -10 * np.log10(np.where(error < _ROUNDING, 0, error))
 
 
 def band_course(model: MaskedImageModel, paths: Sequence[Path], edges: Sequence[float] | int,
@@ -84,6 +100,9 @@ def band_course(model: MaskedImageModel, paths: Sequence[Path], edges: Sequence[
     Raises:
         InputError: The target has no colours.
     """
+    from .held_out import fixed_masks
+    from .pictures import denormalize, reconstruct
+    from .runs import image_batch, normalized
     edges = band_edges(model.input_size, edges) if isinstance(edges, int) else list(edges)
     found = []
     for start in range(0, len(paths), _BATCH):
@@ -97,18 +116,18 @@ def band_course(model: MaskedImageModel, paths: Sequence[Path], edges: Sequence[
     return edges, np.concatenate(found)
 
 
-def finite_mean(values: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of the finite ones of some values; not numbers where there is none."""
-    finite = values[np.isfinite(values)]
-    return (float(finite.mean()), float(finite.std())) if len(finite) else (math.nan, math.nan)
+def mean_and_deviation(psnr: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation over images [n] in dB, without those of infinite PSNR unless all are."""
+    known = psnr[~np.isposinf(psnr)]
+    return (float(known.mean()), float(known.std())) if len(known) else (math.inf, 0.)
 
 
 def band_figure(courses: Mapping[str, tuple[Sequence[float], np.ndarray]]) -> Figure:
     """PSNR over the frequency, one line per name, with the standard deviation over the images.
 
     Args:
-        courses: Name -> edges and PSNR [images, bands] as :func:`band_course` gives them; infinite values of single
-            images are left out.
+        courses: Name -> edges and PSNR [images, bands] as :func:`band_course` gives them; infinite ones are left
+            out.
 
     Returns:
         A matplotlib figure, for the caller to save and close.
@@ -116,7 +135,7 @@ def band_figure(courses: Mapping[str, tuple[Sequence[float], np.ndarray]]) -> Fi
     figure, axis = plt.subplots(figsize=(6, 4), layout='constrained')
     for name, (edges, values) in courses.items():
         middle = (np.asarray(edges[1:]) + np.asarray(edges[:-1])) / 2
-        mean, spread = np.array([finite_mean(column) for column in values.T]).T
+        mean, spread = np.array([mean_and_deviation(column) for column in values.T]).T
         line, = axis.plot(middle, mean, marker='o', label=name)
         axis.fill_between(middle, mean - spread, mean + spread, color=line.get_color(), alpha=.15)
     axis.set(xlabel='radius of the frequency, cycles per image', ylabel='PSNR of the band, dB')
@@ -129,7 +148,7 @@ def low_pass_figure(images: Tensor, radii: Sequence[float], mode: Mode = 'paper'
     """Pictures beside what a low-pass filter leaves of them, one row per picture, one column per radius.
 
     Args:
-        images: [B, 3, H, W] in [0, 1].
+        images: [B, C, H, W] in [0, 1]; of more than three channels the first three are shown, of fewer the first.
         radii: In cycles per image, or per ``reference_size`` px.
         mode: As for :func:`mim_plugins.ops.low_pass`.
         high_pass: Show what the filter takes away, around grey.
@@ -139,8 +158,9 @@ def low_pass_figure(images: Tensor, radii: Sequence[float], mode: Mode = 'paper'
         A matplotlib figure, for the caller to save and close.
 
     Raises:
-        InputError: A radius is out of range.
+        InputError: See :func:`mim_plugins.ops.low_pass`.
     """
+    images = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
     columns = {'input': images} | {
         f'radius {radius:g}': low_pass(images, radius, mode, high_pass, reference_size) + high_pass / 2
         for radius in radii}
@@ -149,6 +169,6 @@ def low_pass_figure(images: Tensor, radii: Sequence[float], mode: Mode = 'paper'
     for place, (title, pictures) in enumerate(columns.items()):
         axes[0, place].set_title(title)
         for axis, picture in zip(axes[:, place], pictures, strict=True):
-            axis.imshow(picture.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation='nearest')
+            axis.imshow(picture.clamp(0, 1).permute(1, 2, 0).cpu().numpy(), interpolation='nearest')
             axis.set_axis_off()
     return figure

@@ -131,3 +131,20 @@ def test_mask_distance_as_a_tool(tmp_path):
     run_tool(TOOLS / 'mask_distance.py', '--out', 'a', '--size', 64, '--units', 16, '--ratios', .5, '--samples', 2,
              '--block-unit', 8, cwd=tmp_path)
     assert (tmp_path / 'a' / 'avg_dist.csv').read_text().startswith('ratio,random 16')
+
+
+def test_frequency_bands_as_a_tool(images, monitored, tmp_path):
+    train(images, tmp_path / 'run', DEMO.with_name('pixmim_vit-micro_bs64_demo-32.py'))
+    printed = run_tool(TOOLS / 'band_psnr.py', 'run', '--images', images, '--bands', 3, '--number', 4, '--out', 'a',
+                       cwd=tmp_path)
+    rows = (tmp_path / 'a' / 'band_psnr.csv').read_text().splitlines()
+    assert len(rows) == 4 and printed.count(' dB') == 3 and (tmp_path / 'a' / 'band_psnr.png').is_file()
+    printed = run_tool(TOOLS / 'band_psnr.py', monitored, '--images', images, '--out', 'b', cwd=tmp_path, ok=False)
+    assert 'error: PSNR needs a target with colours, which HOGTarget has not' in printed
+
+
+def test_low_passed_pictures_as_a_tool(images, tmp_path):
+    run_tool(TOOLS / 'low_pass.py', images, '--size', 32, 48, '--radii', 3, 5, '--out', 'a', cwd=tmp_path)
+    assert (tmp_path / 'a' / 'low_pass.png').is_file()
+    printed = run_tool(TOOLS / 'low_pass.py', images, '--size', 32, '--radii', 40, '--out', 'b', cwd=tmp_path, ok=False)
+    assert 'error: the radius of a low-pass filter must lie between 0 and 22.6' in printed

@@ -4,11 +4,14 @@
         --out work_dirs/band_psnr
 
 A reconstruction is the image with the prediction in its masked places; the masks are the same for all models of one
-mask strategy. Writes band_psnr.png and band_psnr.csv (mean and standard deviation over the images; images without any
-error in a band are left out of it).
+mask strategy. Writes band_psnr.png, band_psnr.csv (mean and standard deviation over the images; images without any
+error in a band are left out of it) and band_psnr.json (each image's PSNR; null is infinite).
 """
 import argparse
 import csv
+import json
+import math
+from itertools import pairwise
 from pathlib import Path
 
 from mmengine.logging import MMLogger
@@ -33,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('band_psnr', log_level='WARNING')
-    from mim_plugins.analysis.frequency import band_course, band_figure, finite_mean
+    from mim_plugins.analysis.frequency import band_course, band_figure, mean_and_deviation
     from mim_plugins.analysis.pictures import save
     from mim_plugins.analysis.runs import image_paths, load_run, spread
     paths = spread(image_paths(args.images), args.number)
@@ -43,12 +46,15 @@ def main() -> None:
         courses[str(checkpoint)] = band_course(model, paths, args.edges or args.bands, cfg, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     save(band_figure(courses), args.out / 'band_psnr.png')
+    (args.out / 'band_psnr.json').write_text(json.dumps({
+        checkpoint: dict(edges=edges, psnr=[[value if math.isfinite(value) else None for value in row] for row in psnr])
+        for checkpoint, (edges, psnr) in courses.items()}, indent=2) + '\n')
     with (args.out / 'band_psnr.csv').open('w', newline='') as file:
         table = csv.writer(file)
         table.writerow(['checkpoint', 'from', 'to', 'psnr', 'deviation'])
-        for checkpoint, (edges, values) in courses.items():
-            for low, high, column in zip(edges[:-1], edges[1:], values.T, strict=True):
-                mean, deviation = finite_mean(column)
+        for checkpoint, (edges, psnr) in courses.items():
+            for (low, high), column in zip(pairwise(edges), psnr.T, strict=True):
+                mean, deviation = mean_and_deviation(column)
                 print(f'{checkpoint}  {low:6.1f} to {high:6.1f}: {mean:6.2f} +- {deviation:.2f} dB')
                 table.writerow([checkpoint, low, high, mean, deviation])
 
