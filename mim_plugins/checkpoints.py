@@ -70,3 +70,14 @@ def load_checkpoint(path: str | Path) -> dict:
     if not {'state_dict', 'meta'} <= set(checkpoint):
         raise InputError(f'{path} is no checkpoint of a training: it has no state_dict or no meta')
     return checkpoint
+
+
+def load_weights(path: str | Path) -> dict[str, Tensor]:
+    """State dict of a checkpoint file of any kind: a training's, or a plain one.
+
+    Raises:
+        InputError: No such file, one of another kind, or one that was cut short.
+    """
+    check_file(path)
+    stored = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    return stored.get('state_dict', stored)

@@ -66,7 +66,7 @@ def band_psnr(images: Tensor, reconstructions: Tensor, edges: Sequence[float]) -
     size = tuple(images.shape[-2:])
     half = math.hypot(*size) / 2
     rising = len(edges) > 1 and all(low < high for low, high in pairwise(edges))
-    if not (rising and 0 <= edges[0] and edges[-1] <= half + 0.05):  # as one states it, with one decimal
+    if not (rising and edges[0] >= 0 and edges[-1] <= half + 0.05):  # as one states it, with one decimal
         raise InputError(f'the edges of frequency bands must rise from at least 0 to at most {half:.1f}, half the '
                          f'diagonal of {size[0]}x{size[1]}, but are {[round(edge, 2) for edge in edges]}')
     difference = images.double() - reconstructions.double()

@@ -3,10 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from ...checkpoints import check_file, check_match
+from ...checkpoints import check_match, load_weights
 from ...errors import InputError
 from ...registry import MODELS
 from .base import MapTarget
@@ -59,9 +58,7 @@ def frozen_network(config: dict, checkpoint: str | Path | None, random_weights: 
 
 
 def _load(network: nn.Module, path: str | Path) -> None:
-    check_file(path)
-    stored = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    stored = stored.get('state_dict', stored)
+    stored = load_weights(path)
     if not any(name in stored for name, _ in network.named_parameters()):
         stored = {name.removeprefix('backbone.'): tensor for name, tensor in stored.items()}
     # Buffers only count what training saw; files may come without them.
