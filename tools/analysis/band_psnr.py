@@ -5,7 +5,7 @@
 
 A reconstruction is the image with the prediction in its masked places; the masks are the same for all models of one
 mask strategy. Writes band_psnr.png, band_psnr.csv (mean and standard deviation over the images; images without any
-error in a band are left out of it) and band_psnr.json (each image's PSNR; null is infinite).
+error in a band are left out of it) and band_psnr.json (each image's PSNR; null where it is not finite).
 """
 import argparse
 import csv
