@@ -32,7 +32,7 @@ class Scores:
     Attributes:
         values: Float32 [N, classes], probabilities.
         paths: The N files, in the order that they were given in.
-        unreadable: For each other file its name and what is wrong with it.
+        unreadable: For each other file its name and the reason.
     """
 
     values: Tensor
@@ -99,15 +99,16 @@ class _Images(Dataset):
         except MemoryError:
             raise
         except Exception as error:  # each loader has its own for damaged files
-            return path, _first_line(error)
-        return path, self.others(results) if results else 'nothing was read'
+            reason = _first_line(error)
+            return path, reason if str(path) in reason else f'{path}: {reason}'
+        return path, self.others(results)
 
 
 def _collate(items: list[tuple[Path, dict | str]]) -> tuple[list[Path], dict, list[str]]:
-    """Readable files, their batch, and the others with the reason."""
-    readable = {path: data for path, data in items if not isinstance(data, str)}
-    unreadable = [f'{path} ({data})' for path, data in items if isinstance(data, str)]
-    return list(readable), default_collate(list(readable.values())) if readable else {}, unreadable
+    """Readable files, their batch, and the reasons of the others."""
+    readable = [(path, data) for path, data in items if not isinstance(data, str)]
+    batch = default_collate([data for _, data in readable]) if readable else {}
+    return [path for path, _ in readable], batch, [data for _, data in items if isinstance(data, str)]
 
 
 def load_classifier(config: str | Path, checkpoint: str | Path, batch_size: int = 64, workers: int = 0) -> Classifier:

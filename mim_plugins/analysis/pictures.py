@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..models import MaskedImageModel
-from ..models.targets import ClassTarget, HOGTarget
+from ..models.targets import ClassTarget, HOGTarget, LowPassTarget
 from ..ops import resize_mask
 from .runs import undisturbed
 
@@ -81,6 +81,8 @@ def draw_target(model: MaskedImageModel, values: Tensor, images: Tensor) -> np.n
     colors = target.to_images(values, images)
     if colors is not None:
         return denormalize(colors, model)
+    while isinstance(target, LowPassTarget):
+        target = target.target
     if isinstance(target, HOGTarget):
         return np.stack([draw_hog(one, target.bins) for one in values])
     if isinstance(target, ClassTarget):

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 
 from ..errors import InputError
-from .classifiers import Classifier, read_json
+from .classifiers import Classifier
 
 # Errors of AlexNet, means of the five severities, as the authors of ImageNet-C published them.
 ALEXNET_ERRORS = dict(
@@ -90,22 +90,6 @@ def read_classes(source: str | Path) -> list[str]:
     return names
 
 
-def read_baseline(path: str | Path) -> dict[str, float]:
-    """Another classifier's error under each of the 15 corruptions, from a json file.
-
-    Raises:
-        InputError: There is no such file, or it holds something else.
-    """
-    expected = f'the errors in (0, 1] under {", ".join(ALEXNET_ERRORS)}'
-    errors = read_json(path, expected)
-    wrong = sorted(set(errors) ^ set(ALEXNET_ERRORS)) or [
-        f'{name}: {error}' for name, error in errors.items()
-        if not (isinstance(error, int | float) and 0 < error <= 1)]
-    if wrong:
-        raise InputError(f'expected a json of {expected} at {path}, but the difference is {", ".join(wrong)}')
-    return errors
-
-
 def folder_accuracy(classifier: Classifier, folder: str | Path,
                     classes: Sequence[str] | None = None) -> FolderAccuracy:
     """Accuracy on the layout of ImageNet-A, -R and -Sketch, a folder per class.
@@ -143,9 +127,10 @@ def corruption_accuracy(classifier: Classifier, folder: str | Path, classes: Seq
         baseline: Error in (0, 1] of the classifier to compare with, for each of the 15 corruptions.
 
     Raises:
-        InputError: There is no such folder, none of the 15 corruptions, or a folder has a name of no corruption,
-            severity or class.
+        InputError: There is no such folder, none of the 15 corruptions, a folder has a name of no corruption,
+            severity or class, or the baseline is incomplete.
     """
+    _check_baseline(baseline)
     folder, columns = Path(folder), _columns(classifier, classes)
     layout = {corruption: _known_folders(folder / corruption, SEVERITIES, 'severities')
               for corruption in _known_folders(folder, (*ALEXNET_ERRORS, *EXTRA_CORRUPTIONS), 'corruptions')}
@@ -168,6 +153,15 @@ def corruption_accuracy(classifier: Classifier, folder: str | Path, classes: Seq
         mean_accuracy=1 - mean(errors[corruption] for corruption in measured),
         mce=None if missing else mean(errors[corruption] / baseline[corruption] for corruption in measured),
         missing=missing)
+
+
+def _check_baseline(baseline: Mapping[str, float]) -> None:
+    wrong = sorted(set(baseline) ^ set(ALEXNET_ERRORS)) or [
+        f'{name}: {error}' for name, error in baseline.items()
+        if not (isinstance(error, int | float) and 0 < error <= 1)]
+    if wrong:
+        raise InputError(f'expected a baseline with an error in (0, 1] for each of {", ".join(ALEXNET_ERRORS)}, but '
+                         f'this is not so for {", ".join(wrong)}')
 
 
 def _columns(classifier: Classifier, classes: Sequence[str] | None) -> dict[str, int]:

@@ -16,7 +16,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ..errors import InputError
-from .classifiers import Classifier, read_json
+from .classifiers import Classifier
 
 _NAME = re.compile(r'(.+?)\d+-(.+?)\d+')  # dog3-clock1
 
@@ -51,21 +51,6 @@ def imagenet_categories() -> dict[str, list[int]]:
             if name.endswith('_indices')}
 
 
-def read_categories(path: str | Path) -> dict[str, list[int]]:
-    """Categories and the numbers of their classes from a json file.
-
-    Raises:
-        InputError: There is no such file, or it holds something else.
-    """
-    expected = 'categories, each with a list of class numbers,'
-    categories = read_json(path, expected)
-    wrong = [name for name, numbers in categories.items() if not (
-        isinstance(numbers, list) and numbers and all(type(number) is int for number in numbers))]
-    if wrong:
-        raise InputError(f'expected a json of {expected} at {path}, but {wrong[0]} has {categories[wrong[0]]}')
-    return categories
-
-
 def shape_and_texture(path: Path, folder: Path) -> tuple[str, str] | None:
     """The two categories in ``<shape>/<shape><number>-<texture><number>.png``; None of a file of another layout."""
     found = _NAME.fullmatch(path.stem)
@@ -91,10 +76,7 @@ def shape_bias(classifier: Classifier, folder: str | Path,
         if classifier.num_classes != 1000:
             raise InputError('a classifier of other classes than the 1000 of ImageNet needs categories of its own, but '
                              f'this one has {classifier.num_classes} classes and none were given')
-    highest, lowest = (limit(map(limit, categories.values())) for limit in (max, min))
-    if lowest < 0 or highest >= classifier.num_classes:
-        raise InputError(f'the class numbers of the categories must lie between 0 and {classifier.num_classes - 1}, '
-                         f'but reach from {lowest} to {highest}')
+    _check_categories(categories, classifier.num_classes)
     cues = _read_cues(Path(folder), categories)
     conflicts = {path: cue for path, cue in cues.items() if len(set(cue)) == 2}
     if not conflicts:
@@ -116,6 +98,14 @@ def shape_bias(classifier: Classifier, folder: str | Path,
         pictures=len(decided),
         left_out=len(cues) - len(conflicts),
         unreadable=scores.unreadable)
+
+
+def _check_categories(categories: Mapping[str, Sequence[int]], num_classes: int) -> None:
+    wrong = [f'{name}: {numbers}' for name, numbers in categories.items() if not (
+        isinstance(numbers, Sequence) and numbers
+        and all(isinstance(number, int) and 0 <= number < num_classes for number in numbers))]
+    if wrong:
+        raise InputError(f'expected class numbers from 0 to {num_classes - 1} for each category, but got {wrong[0]}')
 
 
 def _read_cues(folder: Path, categories: Mapping[str, Sequence[int]]) -> dict[Path, tuple[str, str]]:

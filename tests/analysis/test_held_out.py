@@ -117,6 +117,10 @@ class TestReconstructions:
     @pytest.mark.parametrize('target, criterion, columns', [
         (dict(type='mim_plugins.HOGTarget', cell=4), 'L2', 4),
         (dict(type='mim_plugins.PixelTarget', norm_patch=8), 'L2', 5),
+        (dict(type='mim_plugins.LowPassTarget', radius=8, target=dict(norm_patch=8)), 'L2', 5),
+        (dict(type='mim_plugins.TeacherTarget', channels=8, cell=8, random_weights=True, teacher=dict(
+            type='mmpretrain.VisionTransformer', img_size=32, patch_size=8, out_type='raw', arch=dict(
+                embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8))), 'L2', 4),
         (dict(type='mim_plugins.PixelTarget', downsample=4), 'L1', 5),
         (dict(type='mim_plugins.ColorBinTarget', bins=8, downsample=4), 'CrossEntropy', 5),
         (dict(type='mim_plugins.ColorClusterTarget', downsample=4, centers=[[0] * 3, [255] * 3]), 'CrossEntropy', 5),
@@ -135,6 +139,13 @@ class TestReconstructions:
         assert all(set(score) == ({'loss', 'psnr', 'ssim'} if columns == 5 else {'loss'}) for score in scores)
         assert np.mean([score['loss'] for score in scores]) == pytest.approx(
             held_out.held_out_loss(model, paths), rel=1e-4)
+
+    def test_a_low_passed_hog_is_drawn_as_strokes(self, small_config):
+        model = model_with(small_config, dict(
+            type='mim_plugins.LowPassTarget', radius=8, target=dict(type='mim_plugins.HOGTarget', cell=4)))
+        images = torch.randn(1, 3, 32, 32)
+        values = model.target_generator(images)
+        assert np.array_equal(pictures.draw_target(model, values, images)[0], pictures.draw_hog(values[0]))
 
     def test_a_perfect_prediction_is_the_picture_itself(self, small_config, paths):
         model = model_with(small_config, dict(type='mim_plugins.PixelTarget', norm_patch=8))

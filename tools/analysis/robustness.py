@@ -36,16 +36,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mim_plugins.analysis.classifiers import load_classifier
-    from mim_plugins.analysis.robustness import (
-        ALEXNET_ERRORS,
-        corruption_accuracy,
-        folder_accuracy,
-        read_baseline,
-        read_classes,
-    )
+    from mim_plugins.analysis.classifiers import load_classifier, read_json
+    from mim_plugins.analysis.robustness import ALEXNET_ERRORS, corruption_accuracy, folder_accuracy, read_classes
     classes = read_classes(args.classes) if args.classes else None
-    baseline = read_baseline(args.baseline) if args.baseline else ALEXNET_ERRORS
+    baseline = read_json(args.baseline, 'corruptions and errors') if args.baseline else ALEXNET_ERRORS
     classifier = load_classifier(args.config, args.checkpoint, args.batch_size, args.workers)
     if args.layout == 'c':
         result = corruption_accuracy(classifier, args.images, classes, baseline)

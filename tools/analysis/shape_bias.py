@@ -28,10 +28,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mim_plugins.analysis.classifiers import load_classifier
+    from mim_plugins.analysis.classifiers import load_classifier, read_json
     from mim_plugins.analysis.pictures import save
-    from mim_plugins.analysis.shape_bias import read_categories, shape_bias, shape_bias_figure
-    categories = read_categories(args.categories) if args.categories else None
+    from mim_plugins.analysis.shape_bias import shape_bias, shape_bias_figure
+    categories = read_json(args.categories, 'categories and their class numbers') if args.categories else None
     classifier = load_classifier(args.config, args.checkpoint, args.batch_size, args.workers)
     result = shape_bias(classifier, args.images, categories)
     args.out.mkdir(parents=True, exist_ok=True)
