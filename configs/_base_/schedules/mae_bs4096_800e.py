@@ -1,20 +1,13 @@
-# MAE's optimisation: AdamW, lr = 1.5e-4 x batch / 256, cosine after 40 epochs of warmup, bf16.
+# MAE's optimisation: FastMIM's at batch 4096, with 40 epochs of warmup.
+_base_ = 'fastmim_bs2048_800e.py'
+
 base_lr = 1.5e-4
 batch = 4096
-
 optim_wrapper = dict(
-    type='AmpOptimWrapper',
-    dtype='bfloat16',
-    loss_scale=dict(enabled=False),
-    optimizer=dict(type='AdamW', lr=base_lr * batch / 256, betas=(0.9, 0.95), weight_decay=0.05),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        custom_keys=dict(
-            cls_token=dict(decay_mult=0.0), mask_token=dict(decay_mult=0.0), radius_logit=dict(decay_mult=0.0))))
+    optimizer=dict(lr=base_lr * batch / 256),
+    paramwise_cfg=dict(custom_keys=dict(radius_logit=dict(decay_mult=0.0))))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, end=40, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', by_epoch=True, begin=40, end=800, T_max=760, convert_to_iter_based=True),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=800)
 auto_scale_lr = dict(base_batch_size=batch)
