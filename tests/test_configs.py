@@ -115,6 +115,10 @@ def rates(cfg: Config, epoch_length: int = 10) -> list[float]:
     ('simmim/simmim_swin-base_16xb128-amp-100e_in1k-192.py', 8e-4, 10, None),
     ('simmim/simmim_vit-base_16xb128-amp-800e_in1k-224.py', 8e-4, 20, None),
     ('fastmim/fastmim_cmt-small_8xb256-amp-800e_in1k-128.py', 1.2e-3, 10, None),
+    ('mae/convmae_base_8xb128-amp-1600e_in1k-224.py', 6e-4, 40, None),
+    ('mae/mae_vit-base_8xb512-amp-300e_in1k-224.py', 2.4e-3, 40, None),
+    ('pixmim/pixmim_vit-base_8xb512-amp-800e_in1k-224.py', 2.4e-3, 40, None),
+    ('pixmim/pixmim-lsmae_vit-base_16xb128-amp-800e_in1k-448.py', 1.2e-3, 40, None),
 ])
 def test_schedules_are_the_papers(name, peak, warmup, drop):
     found = rates(read(name))
@@ -144,6 +148,31 @@ def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
     assert model.neck.grid((128, 128)) == tokens and model.neck.values_per_token == values
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=1.2e-3, betas=(.9, .95), weight_decay=.05)
     assert cfg.auto_scale_lr.base_batch_size == 2048
+
+
+@pytest.mark.parametrize('name, batch, tokens', [
+    ('pixmim/pixmim_vit-base_8xb512-amp-800e_in1k-224.py', 4096, 50),
+    ('pixmim/pixmim-mff_vit-base_8xb512-amp-300e_in1k-224.py', 4096, 50),
+    ('pixmim/pixmim-convmae_base_8xb512-amp-800e_in1k-224.py', 4096, 49),
+    ('pixmim/pixmim-lsmae_vit-base_16xb128-amp-800e_in1k-448.py', 2048, 197),
+])
+def test_pixmim_recipes_are_the_papers(name, batch, tokens):
+    cfg = read(name)
+    size, model = cfg.model.input_size, MODELS.build(cfg.model)
+    images = torch.zeros(1, 3, size, size)
+    mask = model.data_preprocessor.mask_strategy(1, (size, size), torch.Generator(), torch.device('cpu'))
+    with torch.no_grad():
+        features = model.fill.encode(model.backbone, images, mask)
+        features = features if isinstance(features, torch.Tensor) else features[-1]
+        assert features.shape == (1, tokens, 768)  # a quarter of all, and cls
+        assert model.neck(features, (size, size), mask).shape == (1, 3, size, size)
+    target = model.target_generator
+    assert (target.radius, target.target.norm_patch, target.mode) == (40, 16, 'paper')
+    assert target.reference_size == (None if size == 224 else 224)
+    assert cfg.train_dataloader.dataset.pipeline[1] == dict(type='mim_plugins.SimpleResizedCrop', scale=size)
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='AdamW', lr=1.5e-4 * batch / 256, betas=(.9, .95), weight_decay=.05)
+    assert cfg.auto_scale_lr.base_batch_size == batch
 
 
 def test_norms_biases_and_tokens_are_not_decayed():

@@ -51,10 +51,14 @@ def test_parts_are_found_by_their_prefix_alone(package, tmp_path):
     code = f"""
 import torch
 from {package}.registry import MODELS, TRANSFORMS
-target = MODELS.build(dict(type='mim_plugins.HOGTarget', layout='tokens', stride=16))
-print(TRANSFORMS.build(dict(type='mim_plugins.LoadRGBImage')).order, tuple(target(torch.zeros(1, 3, 32, 32)).shape))
+for target in ('HOGTarget', 'LowPassTarget'):
+    options = dict(radius=5) if target == 'LowPassTarget' else dict()
+    target = MODELS.build(dict(type='mim_plugins.' + target, layout='tokens', stride=16, **options))
+    print(tuple(target(torch.zeros(1, 3, 32, 32)).shape))
+print(TRANSFORMS.build(dict(type='mim_plugins.LoadRGBImage')).order)
+print(TRANSFORMS.build(dict(type='mim_plugins.SimpleResizedCrop', scale=8)).scale)
 """
-    assert run_python(code, tmp_path).strip().splitlines()[-1] == 'bgr (1, 4, 108)'
+    assert run_python(code, tmp_path).strip().splitlines()[-4:] == ['(1, 4, 108)', '(1, 4, 768)', 'bgr', '(8, 8)']
 
 
 def train_step(config: dict, size: int) -> torch.Tensor:
@@ -69,13 +73,18 @@ def preprocessor(**options) -> dict:
     return dict(type='mim_plugins.MaskingDataPreprocessor', mean=[120.] * 3, std=[60.] * 3, **options)
 
 
-def test_mmpretrains_maskfeat_takes_our_masks_and_target():
+@pytest.mark.parametrize('target, values', [
+    (dict(type='mim_plugins.HOGTarget'), 108),
+    (dict(type='mim_plugins.LowPassTarget', radius=10, target=dict(norm_patch=16)), 768),
+    (dict(type='mim_plugins.LowPassTarget', radius=10, target=dict(type='mim_plugins.HOGTarget')), 108),
+])
+def test_mmpretrains_maskfeat_takes_our_masks_and_target(target, values):
     arch = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=32)
     loss = train_step(
         dict(type='MaskFeat', backbone=dict(type='MaskFeatViT', arch=arch, patch_size=16, img_size=64),
-             neck=dict(type='LinearNeck', in_channels=16, out_channels=108, norm_cfg=None),
+             neck=dict(type='LinearNeck', in_channels=16, out_channels=values, norm_cfg=None),
              head=dict(type='MIMHead', loss=dict(type='PixelReconstructionLoss', criterion='L2')),
-             target_generator=dict(type='mim_plugins.HOGTarget', layout='tokens', stride=16),
+             target_generator=dict(layout='tokens', stride=16, **target),
              data_preprocessor=preprocessor(mask=dict(unit=16, ratio=.4), sample_mask_stride=16)), 64)
     loss.backward()
     assert loss.isfinite() and loss > 0
