@@ -58,7 +58,8 @@ for target in ('HOGTarget', 'LowPassTarget'):
 print(TRANSFORMS.build(dict(type='mim_plugins.LoadRGBImage')).order)
 print(TRANSFORMS.build(dict(type='mim_plugins.SimpleResizedCrop', scale=8)).scale)
 """
-    assert run_python(code, tmp_path).strip().splitlines()[-4:] == ['(1, 4, 108)', '(1, 4, 768)', 'bgr', '(8, 8)']
+    lines = [line for line in run_python(code, tmp_path).splitlines() if 'OneDL' not in line]
+    assert lines[-4:] == ['(1, 4, 108)', '(1, 4, 768)', 'bgr', '(8, 8)']
 
 
 def train_step(config: dict, size: int) -> torch.Tensor:

@@ -1,188 +1,130 @@
-"""Accuracy on pictures that a classifier was not trained for: ImageNet-C, -A, -R and -Sketch.
+"""Accuracy of a classifier on folders in the layouts of ImageNet-A, -R, -Sketch and -C.
 
-C: Hendrycks and Dietterich, arXiv 1903.12261; A: arXiv 1907.07174; R: arXiv 2006.16241; Sketch: arXiv 1905.13549.
-Accuracies are mmpretrain's ``Accuracy``; the order of ImageNet's classes is timm's. A folder need not hold all classes:
-as usual for A and R, only the scores of those that it holds compete.
+Only the classes that a folder has compete: ImageNet-A and -R have 200 of the 1000, the others all.
 """
-from __future__ import annotations
-
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
+from typing import Any
+
+import torch
+from mmpretrain.evaluation import Accuracy
 
 from ..errors import InputError
 from .classifiers import Classifier
+from .runs import image_paths
 
-# Errors of AlexNet, means of the five severities, as the authors of ImageNet-C published them.
+# Top-1 errors of AlexNet, means over the five severities (Hendrycks and Dietterich, arXiv 1903.12261).
 ALEXNET_ERRORS = dict(
     gaussian_noise=.886428, shot_noise=.894468, impulse_noise=.922640, defocus_blur=.819880, glass_blur=.826268,
     motion_blur=.785948, zoom_blur=.798360, snow=.866816, frost=.826572, fog=.819324, brightness=.564592,
     contrast=.853204, elastic_transform=.646056, pixelate=.717840, jpeg_compression=.606500)
-EXTRA_CORRUPTIONS = ('gaussian_blur', 'saturate', 'spatter', 'speckle_noise')
 SEVERITIES = ('1', '2', '3', '4', '5')
 
 
-@dataclass
-class FolderAccuracy:
-    """Accuracy on class folders.
-
-    Attributes:
-        accuracy: Top-1 in [0, 1].
-        pictures: How many were classified.
-        classes: How many competed.
-        unreadable: For each file that could not be read its name and the reason.
-    """
-
-    accuracy: float
-    pictures: int
-    classes: int
-    unreadable: list[str]
-
-
-@dataclass
-class CorruptionAccuracy:
-    """Accuracy under ImageNet-C's corruptions.
-
-    Attributes:
-        folders: Corruption -> severity -> accuracy.
-        errors: Corruption -> error in [0, 1], the mean of its severities; the extra corruptions included.
-        mean_accuracy: In [0, 1], over those of the 15 corruptions that are there.
-        mce: Mean of the 15 errors, each divided by the baseline's; 1 is as good as the baseline. None if incomplete.
-        missing: Corruptions, and severities of others, that mCE needs but that are not there.
-    """
-
-    folders: dict[str, dict[str, FolderAccuracy]]
-    errors: dict[str, float]
-    mean_accuracy: float
-    mce: float | None
-    missing: list[str]
-
-
 def imagenet_classes() -> list[str]:
-    """ImageNet-1k's WordNet ids in the order of a classifier's scores."""
+    """WordNet ids of ImageNet-1K in the order of its class numbers, from timm's lists."""
     from timm.data import ImageNetInfo
-    return ImageNetInfo().label_names()
+    info = ImageNetInfo('imagenet-1k')
+    return [info.index_to_label_name(number) for number in range(info.num_classes())]
 
 
-def read_classes(source: str | Path) -> list[str]:
-    """Names of classes in the order of a classifier's scores.
-
-    Args:
-        source: A text file with one name a line, or the folder that the classifier was trained on, with one folder
-            per class, in the order of their names.
+def class_folders(root: Path) -> list[Path]:
+    """Folders of classes directly below ``root``, sorted.
 
     Raises:
-        InputError: Nothing is there, it holds no names, or one twice.
+        InputError: There is none.
     """
-    source = Path(source)
-    if source.is_dir():
-        names = _folder_names(source)
-    else:
-        try:
-            names = [line.strip() for line in source.read_text().splitlines() if line.strip()]
-        except (OSError, ValueError) as error:
-            raise InputError(f'expected names of classes, a text file or a folder of class folders, at {source}: '
-                             f'{error}') from error
-    if not names or len(set(names)) < len(names):
-        raise InputError(f'expected different names of classes in {source}, but found {len(names)} names of '
-                         f'{len(set(names))} classes')
-    return names
+    folders = sorted(path for path in Path(root).iterdir() if path.is_dir()) if Path(root).is_dir() else []
+    if not folders:
+        raise InputError(f'expected one folder per class in {root}, but there is none')
+    return folders
 
 
-def folder_accuracy(classifier: Classifier, folder: str | Path,
-                    classes: Sequence[str] | None = None) -> FolderAccuracy:
-    """Accuracy on the layout of ImageNet-A, -R and -Sketch, a folder per class.
-
-    Args:
-        classifier: The scores of the classes that have a folder compete.
-        folder: Pictures in or below ``<class>/``.
-        classes: Names in the order of the scores; by default ImageNet-1k's WordNet ids.
+def class_numbers(names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Class numbers of folder names.
 
     Raises:
-        InputError: There is no such folder, one has no picture or the name of no class, or the classifier has another
-            number of classes.
+        InputError: A folder is called like no class.
     """
-    from mmpretrain.evaluation import Accuracy
-
-    from .runs import image_paths
-    columns = _columns(classifier, classes)
-    folder = Path(folder)
-    names = _known_folders(folder, columns, 'classes')
-    scores = classifier.scores(image_paths([folder / name for name in names]))
-    place = {name: number for number, name in enumerate(names)}
-    targets = [place[path.relative_to(folder).parts[0]] for path in scores.paths]
-    (percent,), = Accuracy.calculate(scores.values[:, [columns[name] for name in names]], targets, thrs=(None,))
-    return FolderAccuracy(percent.item() / 100, len(targets), len(names), scores.unreadable)
+    unknown = sorted(set(names) - set(classes))
+    if unknown:
+        raise InputError(f'{len(unknown)} of {len(set(names))} folders are called like none of the {len(classes)} '
+                         f'classes: {", ".join(unknown[:3])}')
+    return [classes.index(name) for name in names]
 
 
-def corruption_accuracy(classifier: Classifier, folder: str | Path, classes: Sequence[str] | None = None,
-                        baseline: Mapping[str, float] = ALEXNET_ERRORS) -> CorruptionAccuracy:
-    """Accuracy and mean corruption error on the layout of ImageNet-C.
+def folder_accuracy(classifier: Classifier, root: Path, classes: Sequence[str]) -> dict[str, Any]:
+    """Top-1 on the pictures in the class folders of ``root``.
 
     Args:
-        classifier: As for :func:`folder_accuracy`.
-        folder: Pictures in ``<corruption>/<severity>/<class>/``.
-        classes: As for :func:`folder_accuracy`.
-        baseline: Error in (0, 1] of the classifier to compare with, for each of the 15 corruptions.
+        classifier: The classifier.
+        root: Folder with one folder per class.
+        classes: What the folders of the classifier's classes are called, in order.
+
+    Returns:
+        ``accuracy`` in [0, 1], the numbers ``classes`` and ``pictures``, and ``unreadable``, a sentence for each
+        picture that could not be read.
 
     Raises:
-        InputError: There is no such folder, none of the 15 corruptions, a folder has a name of no corruption,
-            severity or class, or the baseline is incomplete.
+        InputError: Unknown folders, another number of classes than the classifier has, or no picture.
     """
-    _check_baseline(baseline)
-    folder, columns = Path(folder), _columns(classifier, classes)
-    layout = {corruption: _known_folders(folder / corruption, SEVERITIES, 'severities')
-              for corruption in _known_folders(folder, (*ALEXNET_ERRORS, *EXTRA_CORRUPTIONS), 'corruptions')}
-    measured = [corruption for corruption in ALEXNET_ERRORS if corruption in layout]
-    if not measured:
-        raise InputError(f'expected corruptions as {", ".join(ALEXNET_ERRORS)} in {folder}, but found only the extra '
-                         f'ones {", ".join(layout)}')
-    for corruption, severities in layout.items():  # before the first of many hours
-        for severity in severities:
-            _known_folders(folder / corruption / severity, columns, 'classes')
-    folders = {corruption: {severity: folder_accuracy(classifier, folder / corruption / severity, classes)
-                            for severity in severities} for corruption, severities in layout.items()}
-    errors = {corruption: 1 - mean(found.accuracy for found in severities.values())
-              for corruption, severities in folders.items()}
-    missing = [name for corruption in ALEXNET_ERRORS for name in (
-        [f'{corruption}/{severity}' for severity in SEVERITIES if severity not in layout[corruption]]
-        if corruption in layout else [corruption])]
-    return CorruptionAccuracy(
-        folders, errors,
-        mean_accuracy=1 - mean(errors[corruption] for corruption in measured),
-        mce=None if missing else mean(errors[corruption] / baseline[corruption] for corruption in measured),
-        missing=missing)
+    folders = class_folders(root)
+    numbers = class_numbers([folder.name for folder in folders], classes)
+    place = {folder.name: place for place, folder in enumerate(folders)}
+    scores, paths, unreadable = classifier.scores(image_paths(folders))
+    if scores.shape[1] != len(classes):
+        raise InputError(f'the classifier has {scores.shape[1]} classes, but the names of {len(classes)} were given')
+    labels = torch.tensor([place[path.relative_to(root).parts[0]] for path in paths])
+    top1 = Accuracy.calculate(scores[:, numbers], labels, topk=(1, ))[0][0]
+    return dict(accuracy=float(top1) / 100, classes=len(folders), pictures=len(paths), unreadable=unreadable)
 
 
-def _check_baseline(baseline: Mapping[str, float]) -> None:
-    wrong = sorted(set(baseline) ^ set(ALEXNET_ERRORS)) or [
-        f'{name}: {error}' for name, error in baseline.items()
-        if not (isinstance(error, int | float) and 0 < error <= 1)]
-    if wrong:
-        raise InputError(f'expected a baseline with an error in (0, 1] for each of {", ".join(ALEXNET_ERRORS)}, but '
-                         f'this is not so for {", ".join(wrong)}')
+def corruption_folders(root: Path) -> dict[str, dict[str, Path]]:
+    """Corruption -> severity -> folder, for ``<corruption>/<severity>``, also one folder further down.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = {name: {severity: folder / severity for severity in SEVERITIES if (folder / severity).is_dir()}
+             for name in ALEXNET_ERRORS for folder in [*Path(root).glob(name), *Path(root).glob(f'*/{name}')][:1]}
+    found = {name: folders for name, folders in found.items() if folders}
+    if not found:
+        raise InputError(f'expected folders <corruption>/<severity> in {root}, as gaussian_noise/1, but there is none')
+    return found
 
 
-def _columns(classifier: Classifier, classes: Sequence[str] | None) -> dict[str, int]:
-    """Class name -> column of the scores."""
-    names = imagenet_classes() if classes is None else classes
-    if len(names) != classifier.num_classes:
-        raise InputError(f'expected the names of the {classifier.num_classes} classes of the classifier, but '
-                         f"{'ImageNet has' if classes is None else 'there are'} {len(names)}")
-    return {name: column for column, name in enumerate(names)}
+def corruption_robustness(classifier: Classifier, root: Path, classes: Sequence[str],
+                          baseline: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Errors on corrupted pictures, and the mean corruption error.
 
+    Args:
+        classifier: The classifier.
+        root: Folder in the layout of ImageNet-C.
+        classes: What the folders of the classifier's classes are called, in order.
+        baseline: Corruption -> error in (0, 1] to compare with, mean over the severities; None is AlexNet's.
 
-def _folder_names(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise InputError(f'no folder at {folder}')
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith('.'))
+    Returns:
+        ``errors``, corruption -> mean top-1 error of its severities; ``accuracy``, one minus their mean; ``mce``, the
+        mean over the 15 corruptions of error / baseline, or None if folders are ``missing``; ``pictures`` and
+        ``unreadable`` as :func:`folder_accuracy` gives them.
 
-
-def _known_folders(folder: Path, known: Container[str], kind: str) -> list[str]:
-    """Names of the folders in a folder, if all of them are known."""
-    names = _folder_names(folder)
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise InputError(f'expected folders named after {kind} in {folder}, but found {", ".join(unknown) or "none"}')
-    return names
+    Raises:
+        InputError: No corruption, a baseline that lacks one, or see :func:`folder_accuracy`.
+    """
+    baseline = ALEXNET_ERRORS if baseline is None else baseline
+    lacking = sorted(name for name in ALEXNET_ERRORS if not baseline.get(name))
+    if lacking:
+        raise InputError('a baseline needs an error above 0 for each of 15 corruptions, but lacks '
+                         f'{", ".join(lacking)}')
+    folders = corruption_folders(root)
+    results = {name: [folder_accuracy(classifier, folder, classes) for folder in severities.values()]
+               for name, severities in folders.items()}
+    errors = {name: 1 - sum(result['accuracy'] for result in found) / len(found) for name, found in results.items()}
+    missing = [f'{name}/{severity}' for name in ALEXNET_ERRORS for severity in SEVERITIES
+               if severity not in folders.get(name, {})]
+    everything = [result for found in results.values() for result in found]
+    return dict(
+        errors=errors, accuracy=1 - sum(errors.values()) / len(errors),
+        mce=None if missing else sum(errors[name] / baseline[name] for name in ALEXNET_ERRORS) / len(ALEXNET_ERRORS),
+        missing=missing, pictures=sum(result['pictures'] for result in everything),
+        unreadable=[sentence for result in everything for sentence in result['unreadable']])

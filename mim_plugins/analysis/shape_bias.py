@@ -1,143 +1,132 @@
-"""Shape bias: whether a classifier goes by shape or by texture (Geirhos et al., arXiv 1811.12231, section 3).
-
-The pictures show the shape of one of 16 categories with the texture of another. Of mmpretrain's ``ShapeBiasMetric``
-the classes of ImageNet in each category are taken, as well as its rule that a category's score is the mean of its
-classes'; the metric itself tells only the accuracy of the shape and writes a table where it is built.
-"""
-from __future__ import annotations
-
+"""Whether a classifier decides by shape or by texture (arXiv 1811.12231; PixMIM, arXiv 2303.02416)."""
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import torch
+import numpy as np
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ..errors import InputError
-from .classifiers import Classifier
+from .runs import image_paths
 
-_NAME = re.compile(r'(.+?)\d+-(.+?)\d+')  # dog3-clock1
+_NAME = re.compile(r'([a-z]+)\d*-([a-z]+)\d*')
+_IMAGENET_CLASSES = 1000
 
 
-@dataclass
-class ShapeBias:
-    """Decisions on the pictures whose shape and texture are of two categories.
+@dataclass(frozen=True)
+class Conflict:
+    """A picture whose shape is of one category and whose texture of another."""
 
-    Attributes:
-        shape_bias: Share of shape among the decisions for either shape or texture, in [0, 1]; None if there are none.
-        per_category: The same for the pictures of each shape.
-        shape_accuracy: Share of the pictures, in [0, 1], that were decided as their shape.
-        texture_accuracy: Share of the pictures, in [0, 1], that were decided as their texture.
-        pictures: How many pictures that is.
-        left_out: How many more have shape and texture of one category.
-        unreadable: For each file that could not be read its name and the reason.
-    """
-
-    shape_bias: float | None
-    per_category: dict[str, float | None]
-    shape_accuracy: float
-    texture_accuracy: float
-    pictures: int
-    left_out: int
-    unreadable: list[str]
+    path: Path
+    shape: str
+    texture: str
 
 
 def imagenet_categories() -> dict[str, list[int]]:
-    """The 16 categories, by name, with the classes of ImageNet-1k (0..999) that belong to each."""
+    """The protocol's 16 categories as ImageNet-1K's class numbers, as mmpretrain's ``ShapeBiasMetric`` lists them."""
     from mmpretrain.evaluation import ShapeBiasMetric
-    return {name.removesuffix('_indices'): indices for name, indices in sorted(vars(ShapeBiasMetric).items())
-            if name.endswith('_indices')}
+    suffix = '_indices'
+    return {name.removesuffix(suffix): list(value) for name, value in sorted(vars(ShapeBiasMetric).items())
+            if name.endswith(suffix)}
 
 
-def shape_and_texture(path: Path, folder: Path) -> tuple[str, str] | None:
-    """The two categories in ``<shape>/<shape><number>-<texture><number>.png``; None of a file of another layout."""
-    found = _NAME.fullmatch(path.stem)
-    fits = found and path.relative_to(folder).parts == (found[1], path.name)
-    return found.groups() if fits else None
+def cue_conflicts(folder: Path, categories: Sequence[str]) -> list[Conflict]:
+    """Pictures ``<shape>/<shape><number>-<texture><number>.png`` below a folder.
 
-
-def shape_bias(classifier: Classifier, folder: str | Path,
-               categories: Mapping[str, Sequence[int]] | None = None) -> ShapeBias:
-    """Let a classifier decide on the pictures of a cue conflict.
-
-    Args:
-        classifier: Its scores are averaged over the classes of each category; the highest mean decides.
-        folder: Pictures ``<shape>/<shape><number>-<texture><number>.png``.
-        categories: Class numbers of each category; by default ImageNet-1k's of the 16 categories.
+    Those whose shape and texture are of one category are left out: they tell nothing.
 
     Raises:
-        InputError: A picture is named otherwise or of another category, none has a conflict or can be read, or the
-            categories do not belong to the classifier's classes.
+        InputError: The folder has another layout, or no picture with a conflict.
     """
-    if categories is None:
-        categories = imagenet_categories()
-        if classifier.num_classes != 1000:
-            raise InputError('a classifier of other classes than the 1000 of ImageNet needs categories of its own, but '
-                             f'this one has {classifier.num_classes} classes and none were given')
-    _check_categories(categories, classifier.num_classes)
-    cues = _read_cues(Path(folder), categories)
-    conflicts = {path: cue for path, cue in cues.items() if len(set(cue)) == 2}
-    if not conflicts:
-        raise InputError(f'shape bias needs pictures with the texture of another category, but none of {len(cues)} in '
-                         f'{folder} has one')
-    scores = classifier.scores(list(conflicts))
-    means = torch.stack([scores.values[:, list(classes)].mean(1) for classes in categories.values()], dim=1)
-    names = list(categories)
-    decided = [(conflicts[path], names[choice]) for path, choice in zip(
-        scores.paths, means.argmax(1).tolist(), strict=True)]
-    shapes = [shape for (shape, _), choice in decided if choice == shape]
-    textures = [shape for (shape, texture), choice in decided if choice == texture]
-    return ShapeBias(
-        shape_bias=_share(len(shapes), len(textures)),
-        per_category={name: _share(shapes.count(name), textures.count(name))
-                      for name in sorted({shape for (shape, _), _ in decided})},
-        shape_accuracy=len(shapes) / len(decided),
-        texture_accuracy=len(textures) / len(decided),
-        pictures=len(decided),
-        left_out=len(cues) - len(conflicts),
-        unreadable=scores.unreadable)
+    found = []
+    for path in image_paths([folder]):
+        match = _NAME.fullmatch(path.stem)
+        if not match or path.parent.name != match[1] or not set(match.groups()) <= set(categories):
+            raise InputError('cue-conflict pictures are called <shape>/<shape><number>-<texture><number>.png with '
+                             f'categories among {", ".join(categories)}, but there is {path}')
+        if match[1] != match[2]:
+            found.append(Conflict(path, match[1], match[2]))
+    if not found:
+        raise InputError(f'no picture below {folder} has a shape and a texture of two categories')
+    return found
 
 
-def _check_categories(categories: Mapping[str, Sequence[int]], num_classes: int) -> None:
-    wrong = [f'{name}: {numbers}' for name, numbers in categories.items() if not (
-        isinstance(numbers, Sequence) and numbers
-        and all(isinstance(number, int) and 0 <= number < num_classes for number in numbers))]
-    if wrong:
-        raise InputError(f'expected class numbers from 0 to {num_classes - 1} for each category, but got {wrong[0]}')
+def decide(scores: Tensor, categories: Mapping[str, Sequence[int]]) -> list[str]:
+    """The category whose classes have the highest mean score, for each picture.
+
+    Args:
+        scores: Probabilities [N, classes].
+        categories: Name -> class numbers.
+
+    Raises:
+        InputError: A class number that the scores do not have, or a category without classes.
+    """
+    for name, numbers in categories.items():
+        if not numbers or not 0 <= min(numbers) <= max(numbers) < scores.shape[1]:
+            raise InputError(f'category {name} must name classes from 0 to {scores.shape[1] - 1}, but names '
+                             f'{list(numbers)}')
+    means = np.stack([scores[:, list(numbers)].mean(1).numpy() for numbers in categories.values()])
+    return [list(categories)[number] for number in means.argmax(0)]
 
 
-def _read_cues(folder: Path, categories: Mapping[str, Sequence[int]]) -> dict[Path, tuple[str, str]]:
-    """Shape and texture of each picture."""
-    from .runs import image_paths
-    cues = {path: shape_and_texture(path, folder) for path in image_paths([folder])}
-    wrong = [path for path, cue in cues.items() if cue is None or not set(cue) <= set(categories)]
-    if wrong:
-        raise InputError(f'expected pictures <shape>/<shape><number>-<texture><number>.png of {", ".join(categories)} '
-                         f'in {folder}, but {len(wrong)} of {len(cues)} are not, the first {wrong[0]}')
-    return cues
+def shape_bias(conflicts: Sequence[Conflict], decisions: Sequence[str]) -> dict:
+    """Count decisions.
+
+    Args:
+        conflicts: Pictures.
+        decisions: The category decided on for each.
+
+    Returns:
+        ``pictures``; ``shape`` and ``texture``, shares of all pictures decided as their shape and as their texture;
+        ``shape_bias``, shape / (shape + texture), or None if neither was ever decided; ``by_category`` the same for the
+        pictures of each shape.
+    """
+    def bias(pairs: Sequence[tuple[Conflict, str]]) -> tuple[float | None, int, int]:
+        shape = sum(decision == conflict.shape for conflict, decision in pairs)
+        texture = sum(decision == conflict.texture for conflict, decision in pairs)
+        return (shape / (shape + texture) if shape + texture else None), shape, texture
+
+    pairs = list(zip(conflicts, decisions, strict=True))
+    overall, shape, texture = bias(pairs)
+    shapes = sorted({conflict.shape for conflict in conflicts})
+    return dict(
+        pictures=len(pairs), shape=shape / len(pairs), texture=texture / len(pairs), shape_bias=overall,
+        by_category={name: bias([pair for pair in pairs if pair[0].shape == name])[0] for name in shapes})
 
 
-def _share(shapes: int, textures: int) -> float | None:
-    return shapes / (shapes + textures) if shapes + textures else None
+def category_mapping(classes: int, categories: Mapping[str, Sequence[int]] | None) -> Mapping[str, Sequence[int]]:
+    """Categories as given, or those of ImageNet for a classifier of its 1000 classes.
+
+    Raises:
+        InputError: None are given for a classifier of another number of classes.
+    """
+    if categories is None and classes != _IMAGENET_CLASSES:
+        raise InputError(f'the 16 categories are known for {_IMAGENET_CLASSES} classes of ImageNet, but the classifier '
+                         f'has {classes}: give a json file of category -> class numbers')
+    return imagenet_categories() if categories is None else categories
 
 
-def shape_bias_figure(result: ShapeBias) -> Figure:
-    """Shape bias of each category as a dot between texture and shape, and that of all decisions as a line.
+def shape_bias_figure(results: Mapping[str, dict]) -> Figure:
+    """Shape bias by category, one row of points and a line at the overall value for each classifier.
+
+    Args:
+        results: Name -> what :func:`shape_bias` gave.
 
     Returns:
         A matplotlib figure, for the caller to save and close.
     """
-    shares = {name: share for name, share in result.per_category.items() if share is not None}
-    figure, axis = plt.subplots(figsize=(6, 1.5 + .28 * len(result.per_category)), layout='constrained')
-    places = list(result.per_category)
-    axis.scatter([100 * share for share in shares.values()], [places.index(name) for name in shares], zorder=2)
-    if result.shape_bias is not None:
-        axis.axvline(100 * result.shape_bias, label=f'all decisions: {100 * result.shape_bias:.1f} %')
-        axis.legend()
-    axis.set(xlim=(-2, 102), xlabel='decisions for the shape among those for shape or texture, %')
-    axis.set_yticks(range(len(places)), places)
-    axis.set_ylim(len(places) - .5, -.5)
-    axis.grid(axis='y', alpha=.3)
+    names = sorted({name for result in results.values() for name in result['by_category']})
+    figure, axis = plt.subplots(figsize=(5, 1.5 + .3 * len(names)), layout='constrained')
+    for label, result in results.items():
+        known = {name: value for name, value in result['by_category'].items() if value is not None}
+        points = axis.scatter(list(known.values()), [names.index(name) for name in known], label=label)
+        if result['shape_bias'] is not None:
+            axis.axvline(result['shape_bias'], color=points.get_facecolor()[0])
+    axis.set(xlabel='shape decisions / (shape + texture decisions)', xlim=(0, 1))
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.legend()
     return figure

@@ -1,61 +1,73 @@
-"""Measure a classifier's accuracy on ImageNet-C, -A, -R or -Sketch, or on folders in their layouts.
+"""Measure a classifier on folders in the layouts of ImageNet-C, -A, -R or -Sketch.
 
-    python tools/analysis/robustness.py CONFIG CHECKPOINT imagenet-a --layout a --out work_dirs/robustness
+    python tools/analysis/robustness.py CONFIG CHECKPOINT imagenet-a/ --layout a --out work_dirs/robustness
+    python tools/analysis/robustness.py CONFIG CHECKPOINT imagenet-c/ --layout c --out work_dirs/robustness
 
-Only the classes that have a folder compete. A classifier of other classes than ImageNet's needs --classes.
-Writes robustness_LAYOUT.json.
+CONFIG and CHECKPOINT are of a classifier of mmpretrain. Layouts a, r and sketch have one folder per class, c has
+<corruption>/<severity>/<class>. Class folders are called by WordNet ids, in ImageNet's order, or as --classes says;
+only the classes that a folder has compete. Writes robustness.json.
 """
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from mim_plugins.engine import cli
+from mim_plugins.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', type=Path, help='config of a classifier of mmpretrain')
-    parser.add_argument('checkpoint', type=Path, help='its weights')
-    parser.add_argument('images', type=Path, help='folder of the pictures')
-    parser.add_argument('--layout', choices=['c', 'a', 'r', 'sketch'], required=True,
-                        help='c: CORRUPTION/SEVERITY/CLASS/*; the others: CLASS/*')
+    parser.add_argument('config', type=Path)
+    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument('pictures', type=Path, help='folder of pictures')
+    parser.add_argument('--layout', choices=['c', 'a', 'r', 'sketch'], required=True)
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
-    parser.add_argument('--classes', type=Path, metavar='FILE_OR_FOLDER',
-                        help='names of the classes in their order, one a line, or the folder trained on')
-    parser.add_argument('--baseline', type=Path, metavar='JSON',
-                        help="corruption -> error in (0, 1] for mCE (default: AlexNet's)")
-    parser.add_argument('--batch-size', type=int, default=64, help='images at a time (default: 64)')
-    parser.add_argument('--workers', type=int, default=2, help='processes that read images (default: 2)')
-    args = parser.parse_args()
-    if args.baseline and args.layout != 'c':
-        parser.error(f'--baseline is for --layout c, but the layout is {args.layout}')
-    return args
+    parser.add_argument('--classes', type=Path, help="names of the classifier's class folders in order: a text file "
+                        'with one per line, or the folder it was trained on (default: ImageNet-1K)')
+    parser.add_argument('--baseline', type=Path,
+                        help='json file of corruption -> error, to compare with for mCE (default: AlexNet)')
+    return parser.parse_args()
+
+
+def read_classes(path: Path) -> list[str]:
+    """Names in order, from a text file or a folder of folders."""
+    from mim_plugins.analysis.robustness import class_folders
+    if path.is_dir():
+        return [folder.name for folder in class_folders(path)]
+    if not path.is_file():
+        raise InputError(f'--classes must be a text file or a folder of class folders, but there is none at {path}')
+    return path.read_text().split()
+
+
+def read_baseline(path: Path) -> dict[str, float]:
+    """Corruption -> error from a json file."""
+    try:
+        return {name: float(error) for name, error in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f'{path} must be a json file of corruption -> error: {error}') from error
 
 
 def main() -> None:
     args = parse_args()
-    from mim_plugins.analysis.classifiers import load_classifier, read_json
-    from mim_plugins.analysis.robustness import ALEXNET_ERRORS, corruption_accuracy, folder_accuracy, read_classes
-    classes = read_classes(args.classes) if args.classes else None
-    baseline = read_json(args.baseline, 'corruptions and errors') if args.baseline else ALEXNET_ERRORS
-    classifier = load_classifier(args.config, args.checkpoint, args.batch_size, args.workers)
+    baseline = read_baseline(args.baseline) if args.baseline else None
+    from mim_plugins.analysis.classifiers import load_classifier
+    from mim_plugins.analysis.robustness import corruption_robustness, folder_accuracy, imagenet_classes
+    classes = read_classes(args.classes) if args.classes else imagenet_classes()
+    classifier = load_classifier(args.config, args.checkpoint)
     if args.layout == 'c':
-        result = corruption_accuracy(classifier, args.images, classes, baseline)
-        for corruption, error in result.errors.items():
-            print(f'{corruption}: {error:.1%} error')
-        print(f'mean accuracy: {result.mean_accuracy:.1%}')
-        print(f'mCE: {result.mce:.1%}' if result.mce is not None else f'no mCE without {", ".join(result.missing)}')
-        folders = [found for severities in result.folders.values() for found in severities.values()]
+        result = corruption_robustness(classifier, args.pictures, classes, baseline)
+        for name, error in result['errors'].items():
+            print(f'{name:<18} error {error:.1%}')
+        print(f'mCE {100 * result["mce"]:.1f} %' if result['mce'] is not None else
+              f'no mCE: {len(result["missing"])} folders are missing, the first {result["missing"][0]}')
     else:
-        result = folder_accuracy(classifier, args.images, classes)
-        print(f'accuracy: {result.accuracy:.1%} of {result.pictures} pictures, among {result.classes} classes')
-        folders = [result]
-    for name in (name for found in folders for name in found.unreadable):
-        print(f'not read: {name}')
+        result = folder_accuracy(classifier, args.pictures, classes)
+    for sentence in result['unreadable']:
+        print(f'left out: {sentence}')
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f'robustness_{args.layout}.json').write_text(json.dumps(asdict(result), indent=2) + '\n')
+    (args.out / 'robustness.json').write_text(json.dumps(dict(layout=args.layout, **result), indent=2) + '\n')
+    print(f'top-1 {result["accuracy"]:.1%} of {result["pictures"]} pictures')
 
 
 if __name__ == '__main__':

@@ -1,54 +1,66 @@
-"""Measure whether a classifier goes by the shape or by the texture of what it sees.
+"""Measure whether a classifier decides by shape or by texture, on cue-conflict pictures.
 
-    python tools/analysis/shape_bias.py CONFIG CHECKPOINT CUE_CONFLICT_FOLDER --out work_dirs/shape_bias
+    python tools/analysis/shape_bias.py CONFIG CHECKPOINT cue-conflict/ --out work_dirs/shape_bias
 
-The pictures are <shape>/<shape><number>-<texture><number>.png of 16 categories; a classifier of other classes than
-ImageNet's needs --categories. Writes shape_bias.json and shape_bias.png.
+CONFIG and CHECKPOINT are of a classifier of mmpretrain. The pictures are called
+<shape>/<shape><number>-<texture><number>.png, for instance cat/cat1-elephant2.png. Writes shape_bias.json and
+shape_bias.png.
 """
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from mim_plugins.engine import cli
+from mim_plugins.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', type=Path, help='config of a classifier of mmpretrain')
-    parser.add_argument('checkpoint', type=Path, help='its weights')
-    parser.add_argument('images', type=Path, help='folder of the pictures')
+    parser.add_argument('config', type=Path)
+    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument('pictures', type=Path, help='folder of cue-conflict pictures')
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
-    parser.add_argument('--categories', type=Path, metavar='JSON', help='category -> list of its class numbers')
-    parser.add_argument('--batch-size', type=int, default=64, help='images at a time (default: 64)')
-    parser.add_argument('--workers', type=int, default=2, help='processes that read images (default: 2)')
+    parser.add_argument('--categories', type=Path,
+                        help='json file of category -> class numbers, for other classes than those of ImageNet-1K')
     return parser.parse_args()
+
+
+def read_categories(path: Path) -> dict[str, list[int]]:
+    """Category -> class numbers from a json file."""
+    try:
+        content = json.loads(path.read_text())
+        return {str(name): [int(number) for number in numbers] for name, numbers in content.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f'{path} must be a json file of category -> class numbers: {error}') from error
 
 
 def main() -> None:
     args = parse_args()
-    from mim_plugins.analysis.classifiers import load_classifier, read_json
+    categories = read_categories(args.categories) if args.categories else None
+    from mim_plugins.analysis.classifiers import load_classifier
     from mim_plugins.analysis.pictures import save
-    from mim_plugins.analysis.shape_bias import shape_bias, shape_bias_figure
-    categories = read_json(args.categories, 'categories and their class numbers') if args.categories else None
-    classifier = load_classifier(args.config, args.checkpoint, args.batch_size, args.workers)
-    result = shape_bias(classifier, args.images, categories)
+    from mim_plugins.analysis.shape_bias import (
+        category_mapping,
+        cue_conflicts,
+        decide,
+        imagenet_categories,
+        shape_bias,
+        shape_bias_figure,
+    )
+    conflicts = cue_conflicts(args.pictures, list(categories or imagenet_categories()))
+    classifier = load_classifier(args.config, args.checkpoint)
+    scores, read, broken = classifier.scores([conflict.path for conflict in conflicts])
+    for sentence in broken:
+        print(f'left out: {sentence}')
+    conflicts = [conflict for conflict in conflicts if conflict.path in set(read)]
+    result = shape_bias(conflicts, decide(scores, category_mapping(scores.shape[1], categories)))
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / 'shape_bias.json').write_text(json.dumps(asdict(result), indent=2) + '\n')
-    save(shape_bias_figure(result), args.out / 'shape_bias.png')
-    for name, share in result.per_category.items():
-        print(f'{name}: {percent(share)} shape')
-    print(f'decided as their shape: {percent(result.shape_accuracy)} of {result.pictures} pictures, '
-          f'{result.left_out} more have no conflict')
-    print(f'decided as their texture: {percent(result.texture_accuracy)}')
-    print(f'shape bias: {percent(result.shape_bias)}')
-    for name in result.unreadable:
-        print(f'not read: {name}')
-
-
-def percent(share: float | None) -> str:
-    return 'no decision for shape or texture' if share is None else f'{share:.1%}'
+    (args.out / 'shape_bias.json').write_text(json.dumps({**result, 'unreadable': broken}, indent=2) + '\n')
+    save(shape_bias_figure({args.checkpoint.stem: result}), args.out / 'shape_bias.png')
+    bias = 'undefined, as neither was ever decided' if result['shape_bias'] is None else f'{result["shape_bias"]:.3f}'
+    print(f'{result["pictures"]} pictures: {result["shape"]:.1%} decided as their shape, {result["texture"]:.1%} as '
+          f'their texture; shape bias {bias}')
 
 
 if __name__ == '__main__':
