@@ -1,6 +1,5 @@
 """Scores of a classifier of mmpretrain for pictures in folders."""
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -11,28 +10,61 @@ from mmengine.device import get_device
 from mmengine.registry import TRANSFORMS, init_default_scope
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoints import check_match, load_weights
-from ..errors import ImageDecodeError, InputError, UnreadableImagesError
-from ..models.options import filled_in
+from ..errors import InputError, UnreadableImagesError
 
 _BATCH = 64
+_LOADER = dict(type='mim_plugins.LoadRGBImage')
 _PIPELINE = [
-    dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic'),
+    _LOADER, dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic'),
     dict(type='CenterCrop', crop_size=224), dict(type='PackInputs')]
 
 
-@dataclass(frozen=True)
+class _Pictures(Dataset):
+    """Each file with what the pipeline makes of it, or with a sentence why it cannot be read."""
+
+    def __init__(self, paths: Sequence[Path], pipeline: Sequence[Callable]) -> None:
+        self.paths = paths
+        self.load, *others = pipeline
+        self.others = Compose(others)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Path, dict | str]:
+        path = self.paths[index]
+        try:
+            results = self.load(dict(img_path=str(path)))
+        except MemoryError:
+            raise
+        except Exception as error:  # each loader has its own for damaged files
+            return path, _first_line(error)
+        return path, self.others(results) if results else f'nothing was read from {path}'
+
+
+def _collate(items: list[tuple[Path, dict | str]]) -> tuple[list[Path], dict | None, list[str]]:
+    samples = {path: sample for path, sample in items if not isinstance(sample, str)}
+    broken = [sample for _, sample in items if isinstance(sample, str)]
+    return list(samples), default_collate(list(samples.values())) if samples else None, broken
+
+
 class Classifier:
     """A classifier and how it reads pictures.
 
-    Attributes:
+    Args:
         model: One of mmpretrain's, in eval mode.
-        pipeline: From ``img_path`` to a packed sample.
+        pipeline: Transforms from ``img_path`` to a packed sample, of which the first reads the file.
+        num_classes: Columns of the scores.
+        workers: Processes that read pictures; without any, this one does.
     """
 
-    model: nn.Module
-    pipeline: Compose
+    def __init__(self, model: nn.Module, pipeline: Sequence[Callable], num_classes: int, workers: int = 0) -> None:
+        self.model = model
+        self.pipeline = pipeline
+        self.num_classes = num_classes
+        self.workers = workers
 
     @torch.no_grad()
     def scores(self, paths: Sequence[Path]) -> tuple[Tensor, list[Path], list[str]]:
@@ -42,52 +74,69 @@ class Classifier:
             paths: Files.
 
         Returns:
-            Scores float32 [N, classes], the N files that could be read, and a sentence for each of the others.
+            Probabilities float32 [N, classes], the N files that could be read, and a sentence for each of the others.
 
         Raises:
             UnreadableImagesError: None could be read.
         """
         found, read, broken = [], [], []
-        for start in range(0, len(paths), _BATCH):
-            samples = []
-            for path in paths[start:start + _BATCH]:
-                try:
-                    samples.append(self.pipeline(dict(img_path=str(path))))
-                    read.append(path)
-                except ImageDecodeError as error:
-                    broken.append(str(error))
-            if samples:
-                batch = self.model.data_preprocessor(default_collate(samples))
-                found += [sample.pred_score.float().cpu() for sample in self.model(**batch, mode='predict')]
+        for readable, batch, unreadable in DataLoader(
+                _Pictures(paths, self.pipeline), _BATCH, num_workers=self.workers, collate_fn=_collate):
+            broken += unreadable
+            if readable:
+                read += readable
+                found += [sample.pred_score.float().cpu() for sample in self.model.test_step(batch)]
         if not found:
             raise UnreadableImagesError(f'none of {len(paths)} pictures could be read; the first: {broken[:1]}')
         return torch.stack(found), read, broken
 
 
-def load_classifier(config: Path, checkpoint: Path) -> Classifier:
+def load_classifier(config: Path, checkpoint: Path, workers: int = 0) -> Classifier:
     """A classifier of mmpretrain on the device to work on.
 
-    Pictures are read by :class:`~mim_plugins.datasets.LoadRGBImage` and go on through the config's test pipeline, or
-    where it has none through short side 256 and centre crop 224.
+    Pictures go through the config's test pipeline, in which :class:`~mim_plugins.datasets.LoadRGBImage` takes the place
+    of ``LoadImageFromFile``, or where there is none through short side 256 and centre crop 224.
 
     Args:
         config: File of an mmpretrain config.
         checkpoint: File with all of its weights.
+        workers: Processes that read pictures; without any, this one does.
 
     Raises:
         InputError: A file is missing or damaged, the weights do not match, or the config is of something else.
     """
-    if not Path(config).is_file():
-        raise InputError(f'there is no config at {config}')
-    cfg = Config.fromfile(config)
+    cfg = _read_config(config)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     weights = load_weights(checkpoint)
-    model = MODELS.build(filled_in(cfg.model, MODELS, data_preprocessor=cfg.get('data_preprocessor')))
-    if not hasattr(model, 'head') or not hasattr(model.head, 'predict'):
+    shared = {'data_preprocessor': cfg.data_preprocessor} if cfg.get('data_preprocessor') else {}
+    model = MODELS.build({**shared, **cfg.model})
+    # timm's classifiers have a ``model`` for the head.
+    num_classes = getattr(getattr(model, 'head', None) or getattr(model, 'model', None), 'num_classes', None)
+    if num_classes is None:
         raise InputError(f'{config} must be of a classifier, but is of a {type(model).__name__}')
     check_match(model, weights, str(checkpoint))
     model.load_state_dict(weights)
-    steps = (cfg.get('test_dataloader') or {}).get('dataset', {}).get('pipeline') or [None, *_PIPELINE]
     model.eval()
-    return Classifier(model.to(get_device()), Compose([
-        TRANSFORMS.build(step) for step in [dict(type='mim_plugins.LoadRGBImage'), *steps[1:]]]))
+    dataset = cfg.get('test_dataloader') or {}
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    first, *others = dataset.get('pipeline') or _PIPELINE
+    first = _LOADER if first['type'] == 'LoadImageFromFile' else first
+    pipeline = [TRANSFORMS.build(step) for step in (first, *others)]
+    return Classifier(model.to(get_device()), pipeline, num_classes, workers)
+
+
+def _read_config(path: Path) -> Config:
+    if not Path(path).is_file():
+        raise InputError(f'there is no config at {path}')
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is code that may raise anything
+        raise InputError(f'{path} cannot be read as a config: {_first_line(error)}') from error
+    if 'model' not in cfg:
+        raise InputError(f'{path} must be of a classifier, but has no model')
+    return cfg
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

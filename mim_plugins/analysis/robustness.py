@@ -71,11 +71,12 @@ def folder_accuracy(classifier: Classifier, root: Path, classes: Sequence[str]) 
     folders = class_folders(root)
     numbers = class_numbers([folder.name for folder in folders], classes)
     place = {folder.name: place for place, folder in enumerate(folders)}
+    if classifier.num_classes != len(classes):
+        raise InputError(f'the classifier has {classifier.num_classes} classes, but the names of {len(classes)} were '
+                         'given')
     scores, paths, unreadable = classifier.scores(image_paths(folders))
-    if scores.shape[1] != len(classes):
-        raise InputError(f'the classifier has {scores.shape[1]} classes, but the names of {len(classes)} were given')
     labels = torch.tensor([place[path.relative_to(root).parts[0]] for path in paths])
-    top1 = Accuracy.calculate(scores[:, numbers], labels, topk=(1, ))[0][0]
+    top1 = Accuracy.calculate(scores[:, numbers], labels, topk=(1, ), thrs=(None, ))[0][0]  # a score of 0 may win
     return dict(accuracy=float(top1) / 100, classes=len(folders), pictures=len(paths), unreadable=unreadable)
 
 

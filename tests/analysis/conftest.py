@@ -23,8 +23,8 @@ test_dataloader = dict(dataset=dict(pipeline=[
 class Answers:
     """Scores by the name of a picture's file: a function from the path to the classes' scores."""
 
-    def __init__(self, answer) -> None:
-        self.answer = answer
+    def __init__(self, answer, num_classes: int = 4) -> None:
+        self.answer, self.num_classes = answer, num_classes
 
     def scores(self, paths):
         return torch.stack([torch.as_tensor(self.answer(path), dtype=torch.float32) for path in paths]), list(paths), []

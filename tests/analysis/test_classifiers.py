@@ -18,6 +18,9 @@ def test_scores_are_the_models_own(classifier_files, tmp_path, monkeypatch):
     (tmp_path / 'broken.png').write_bytes(b'no picture')
     scores, read, broken = classifier.scores([paths[0], tmp_path / 'broken.png', *paths[1:]])
     assert read == paths and len(broken) == 1 and 'broken.png' in broken[0]
+    twin = load_classifier(*classifier_files(5), workers=1)
+    twin.model.load_state_dict(classifier.model.state_dict())
+    torch.testing.assert_close(twin.scores([*paths, tmp_path / 'broken.png'])[0], scores)
     assert scores.shape == (3, 5)
     torch.testing.assert_close(scores.sum(1), torch.ones(3))
     pixels = np.asarray(Image.open(paths[2]).convert('RGB'))
@@ -31,8 +34,7 @@ def test_scores_are_the_models_own(classifier_files, tmp_path, monkeypatch):
 def test_a_config_without_a_test_pipeline_gets_the_usual_one(classifier_files):
     config, checkpoint = classifier_files(5)
     config.write_text(config.read_text().split('test_dataloader')[0])
-    pipeline = load_classifier(config, checkpoint).pipeline
-    assert [type(step).__name__ for step in pipeline.transforms] == [
+    assert [type(step).__name__ for step in load_classifier(config, checkpoint).pipeline] == [
         'LoadRGBImage', 'ResizeEdge', 'CenterCrop', 'PackInputs']
     wider = config.read_text().replace('embed_dims=8', 'embed_dims=16').replace('in_channels=8', 'in_channels=16')
     config.write_text(wider)
@@ -49,6 +51,12 @@ def test_bad_files_are_refused(classifier_files, tmp_path):
     torch.save(dict(state_dict={'head.layers.head.weight': torch.zeros(5, 8)}), checkpoint)
     with pytest.raises(InputError, match='does not match the model: of [0-9]+ tensors, [0-9]+ missing'):
         load_classifier(config, checkpoint)
+    config.write_text('model = dict(\n')
+    with pytest.raises(InputError, match='cannot be read as a config: '):
+        load_classifier(config, checkpoint)
+    config.write_text('nothing = 1')
+    with pytest.raises(InputError, match='must be of a classifier, but has no model'):
+        load_classifier(config, checkpoint)
     config.write_text("default_scope = 'mmpretrain'\nmodel = dict(type='ResNet', depth=18)\n")
     with pytest.raises(InputError, match='must be of a classifier, but is of a ResNet'):
         load_classifier(config, checkpoint)
@@ -58,3 +66,12 @@ def test_nothing_readable_is_refused(classifier_files, tmp_path):
     (tmp_path / 'broken.png').write_bytes(b'no picture')
     with pytest.raises(UnreadableImagesError, match='none of 1 pictures could be read; the first: .*broken.png'):
         load_classifier(*classifier_files(5)).scores([tmp_path / 'broken.png'])
+
+
+def test_the_pipeline_of_a_wrapped_data_set_and_its_own_loader_count(classifier_files):
+    config, checkpoint = classifier_files(5)
+    text = config.read_text().replace('dict(dataset=dict(', 'dict(dataset=dict(dataset=dict(')
+    config.write_text(text.replace("dict(type='PackInputs')]))", "dict(type='PackInputs')])))").replace(
+        "'LoadImageFromFile'", "'mim_plugins.LoadRGBImage', order='rgb'"))
+    first, *others = load_classifier(config, checkpoint).pipeline
+    assert first.order == 'rgb' and [type(step).__name__ for step in others] == ['Resize', 'PackInputs']

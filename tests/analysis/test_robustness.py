@@ -41,13 +41,13 @@ class TestSubset:
         return tmp_path / 'subset'
 
     def test_only_the_folders_classes_compete(self, root):
-        answers = {'1': [.9, .5, .8, .1], '2': [.1, .2, .1, .6], '3': [.9, .1, .8, .2], '4': [.4, .1, .3, .2]}
+        answers = {'1': [.9, .5, .8, .1], '2': [.1, .2, .1, .6], '3': [.9, -1, .8, 0], '4': [.4, .1, .3, .2]}
         result = folder_accuracy(Answers(lambda path: answers[path.stem]), root, CLASSES)
         assert result == dict(accuracy=.75, classes=2, pictures=4, unreadable=[])
 
     def test_bad_input_is_refused(self, root, tmp_path):
         with pytest.raises(InputError, match='has 3 classes, but the names of 4 were given'):
-            folder_accuracy(Answers(lambda path: [0, 0, 1]), root, CLASSES)
+            folder_accuracy(Answers(lambda path: [0, 0, 1], num_classes=3), root, CLASSES)
         for empty in (tmp_path / 'none', root / 'bee'):
             with pytest.raises(InputError, match='expected one folder per class in'):
                 folder_accuracy(Answers(lambda path: [0, 0, 1, 0]), empty, CLASSES)

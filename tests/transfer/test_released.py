@@ -1,7 +1,10 @@
 """Made-up weights in the layouts of released checkpoints."""
+from pathlib import Path
+
 import pytest
 import timm
 import torch
+from mmengine.config import Config
 from mmpretrain.models import MAEPretrainDecoder
 from mmpretrain.models.selfsup import MAEViT, MFFViT
 from timm.models.vision_transformer import Block
@@ -158,3 +161,49 @@ def test_a_run_says_what_it_recognised(monkeypatch):
     hook = HOOKS.build(dict(type='mim_plugins.StrictLoadHook'))
     hook.after_load_checkpoint(_Runner(vit()), dict(model=mae()[1]))
     assert said[0] == 'mae.pth has the layout of MAE: its tensors are renamed' and said[1].startswith('50 of 50 ten')
+
+
+class TestFullSize:
+    """Names and shapes of the released ViT-B and ConvMAE-B files against the recipes' models."""
+
+    def ours(self, name: str) -> dict[str, torch.Size]:
+        config = Config.fromfile(Path(__file__).parents[2] / 'configs' / '_base_' / 'models' / f'{name}.py')
+        return {name: value.shape for name, value in MODELS.build(config.model).state_dict().items()}
+
+    def decoder(self, cls: int) -> dict[str, torch.Tensor]:
+        with torch.device('meta'):
+            blocks = nn.ModuleList([Block(512, 16, qkv_bias=True) for _ in range(8)]).state_dict()
+        shapes = dict(
+            mask_token=(1, 1, 512), decoder_pos_embed=(1, 196 + cls, 512), **{
+                'decoder_embed.weight': (512, 768), 'decoder_embed.bias': (512, ), 'decoder_norm.weight': (512, ),
+                'decoder_norm.bias': (512, ), 'decoder_pred.weight': (768, 512), 'decoder_pred.bias': (768, )})
+        return {**{f'decoder_blocks.{name}': value for name, value in blocks.items()},
+                **{name: torch.empty(shape, device='meta') for name, shape in shapes.items()}}
+
+    def test_mae(self):
+        with torch.device('meta'):
+            weights = timm.create_model('vit_base_patch16_224', num_classes=0).state_dict()
+        renamed, layout = from_released({**weights, **self.decoder(1)})
+        assert layout == 'MAE' and {name: value.shape for name, value in renamed.items()} == self.ours('mae_vit-base')
+
+    def test_convmae(self):
+        with torch.device('meta'):
+            blocks = nn.ModuleDict({'blocks3': nn.ModuleList([Block(768, 12, qkv_bias=True) for _ in range(11)]),
+                                    'norm': nn.LayerNorm(768), 'patch_embed4': nn.Linear(768, 768)}).state_dict()
+        shapes = {'pos_embed': (1, 196, 768), 'stage1_output_decode.weight': (768, 256, 4, 4),
+                  'stage2_output_decode.weight': (768, 384, 2, 2), 'stage1_output_decode.bias': (768, ),
+                  'stage2_output_decode.bias': (768, )}
+        for stage, (channels, width, patch) in enumerate(((3, 256, 4), (256, 384, 2), (384, 768, 2)), 1):
+            shapes |= {f'patch_embed{stage}.proj.weight': (width, channels, patch, patch)} | {
+                f'patch_embed{stage}.{name}': (width, ) for name in ('proj.bias', 'norm.weight', 'norm.bias')}
+            for block in range(2 if stage < 3 else 0):
+                inner = {'conv1': (width, width, 1, 1), 'conv2': (width, width, 1, 1), 'attn': (width, 1, 5, 5),
+                         'mlp.fc1': (4 * width, width, 1, 1), 'mlp.fc2': (width, 4 * width, 1, 1),
+                         'norm1': (width, ), 'norm2': (width, )}
+                for name, shape in inner.items():
+                    shapes[f'blocks{stage}.{block}.{name}.weight'] = shape
+                    shapes[f'blocks{stage}.{block}.{name}.bias'] = shape[:1]
+        weights = {name: torch.empty(shape, device='meta') for name, shape in shapes.items()}
+        renamed, layout = from_released({**weights, **blocks, **self.decoder(0)})
+        assert layout == 'ConvMAE'
+        assert {name: value.shape for name, value in renamed.items()} == self.ours('convmae_base')

@@ -27,6 +27,7 @@ def parse_args() -> argparse.Namespace:
                         'with one per line, or the folder it was trained on (default: ImageNet-1K)')
     parser.add_argument('--baseline', type=Path,
                         help='json file of corruption -> error, to compare with for mCE (default: AlexNet)')
+    parser.add_argument('--workers', type=int, default=2, help='processes that read pictures (default: 2)')
     return parser.parse_args()
 
 
@@ -54,7 +55,7 @@ def main() -> None:
     from mim_plugins.analysis.classifiers import load_classifier
     from mim_plugins.analysis.robustness import corruption_robustness, folder_accuracy, imagenet_classes
     classes = read_classes(args.classes) if args.classes else imagenet_classes()
-    classifier = load_classifier(args.config, args.checkpoint)
+    classifier = load_classifier(args.config, args.checkpoint, args.workers)
     if args.layout == 'c':
         result = corruption_robustness(classifier, args.pictures, classes, baseline)
         for name, error in result['errors'].items():

@@ -23,6 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
     parser.add_argument('--categories', type=Path,
                         help='json file of category -> class numbers, for other classes than those of ImageNet-1K')
+    parser.add_argument('--workers', type=int, default=2, help='processes that read pictures (default: 2)')
     return parser.parse_args()
 
 
@@ -49,7 +50,7 @@ def main() -> None:
         shape_bias_figure,
     )
     conflicts = cue_conflicts(args.pictures, list(categories or imagenet_categories()))
-    classifier = load_classifier(args.config, args.checkpoint)
+    classifier = load_classifier(args.config, args.checkpoint, args.workers)
     scores, read, broken = classifier.scores([conflict.path for conflict in conflicts])
     for sentence in broken:
         print(f'left out: {sentence}')
