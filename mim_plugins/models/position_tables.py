@@ -23,9 +23,16 @@ class SinCosTable(nn.Module):
 
     def set_table_grid(self, grid: tuple[int, int]) -> None:
         """Make the table for a grid (h, w)."""
+        self._table_grid = tuple(grid)
+        setattr(self, self._table, self._made(grid))
+
+    def table_for(self, grid: tuple[int, int]) -> Tensor:
+        """The table, or where another grid (h, w) was set one made for this call."""
+        return getattr(self, self._table) if grid == self._table_grid else self._made(grid)
+
+    def _made(self, grid: tuple[int, int]) -> Tensor:
         table = sin_cos_position_embedding(grid, *self._table_shape, self._columns_first)
-        self._table_grid = grid
-        setattr(self, self._table, table.to(getattr(self, self._table)))
+        return table.to(getattr(self, self._table))
 
     def _take_over(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Before a state dict is loaded: take its order of channels and keep the own grid."""

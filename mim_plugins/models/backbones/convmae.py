@@ -140,16 +140,15 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
         grid = tuple(maps.shape[-2:])
         places = None if mask is None else visible_places(mask, grid).unsqueeze(-1)
 
-        def seen(maps: Tensor) -> Tensor:
-            tokens = map_to_tokens(maps)
+        def seen(tokens: Tensor) -> Tensor:
             return tokens if places is None else tokens.gather(1, places.expand(-1, -1, tokens.shape[-1]))
 
-        positions = tokens_to_map(self.pos_embed, grid).to(maps.dtype)
-        tokens = seen(tokens_to_map(self.patch_embed4(map_to_tokens(maps)), grid) + positions)
+        tokens = seen(self.patch_embed4(map_to_tokens(maps)) + self.table_for(grid))
         for block in self.blocks3:
             tokens = block(tokens)
         if self.multi_scale_fusion:
-            tokens = tokens + seen(self.stage1_output_decode(stages[0])) + seen(self.stage2_output_decode(stages[1]))
+            for skip, stage in zip((self.stage1_output_decode, self.stage2_output_decode), stages, strict=True):
+                tokens = tokens + seen(map_to_tokens(skip(stage)))
         tokens = self.norm(tokens)
         if mask is not None:
             return tokens
