@@ -19,6 +19,7 @@ from common import store
 from mmengine.logging import MMLogger
 
 from mim_plugins.datasets.demo import DemoOptions, make_demo_data
+from mim_plugins.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 TARGETS = {
@@ -56,7 +57,7 @@ def parse_args() -> argparse.Namespace:
 
 def train(args: argparse.Namespace, target: str, crop: str, seed: int) -> Path:
     """Pre-train one cell, unless that was done before; gives its work dir."""
-    work_dir = args.work_dir / f'{target}_{crop}_{seed}'
+    work_dir = args.work_dir / f'{target}_{crop}_{args.images}x{args.epochs}_{seed}'
     if not (work_dir / f'epoch_{args.epochs}.pth').is_file():
         work_dir.mkdir(parents=True, exist_ok=True)
         config = work_dir.with_suffix('.py')
@@ -77,8 +78,8 @@ def evaluate(args: argparse.Namespace, work_dir: Path, seed: int, random: bool =
     model, cfg = load_run(work_dir)
     if random:
         torch.manual_seed(seed)
+        model = MODELS.build(cfg.model)
         model.init_weights()
-        model.set_input_size(model.input_size)
     dense = [segmentation_features(model, args.work_dir / 'dense/segmentation', split, cfg)
              for split in ('training', 'validation')]
     return dict(probe=100 * linear_probe(*labelled_features(model, args.data_root / 'classification', cfg), seed),

@@ -168,7 +168,7 @@ def test_pixmim_recipes_are_the_papers(name, batch, tokens):
         assert model.neck(features, (size, size), mask).shape == (1, 3, size, size)
     target = model.target_generator
     assert (target.radius, target.target.norm_patch, target.mode) == (40, 16, 'paper')
-    assert target.reference_size == (None if size == 224 else 224)
+    assert target.reference_size == 224
     assert cfg.train_dataloader.dataset.pipeline[1] == dict(type='mim_plugins.SimpleResizedCrop', scale=size)
     assert cfg.optim_wrapper.optimizer == dict(
         type='AdamW', lr=1.5e-4 * batch / 256, betas=(.9, .95), weight_decay=.05)

@@ -14,7 +14,6 @@ _base_ = [
 
 model = dict(
     input_size=64,
-    target_generator=dict(reference_size=224),
     backbone=dict(arch=dict(_delete_=True, embed_dims=[32, 64, 128], depths=[1, 1, 2], num_heads=4)),
     neck=dict(in_channels=128, embed_dims=64, depth=2, num_heads=2))
 train_dataloader = dict(dataset=dict(pipeline=[

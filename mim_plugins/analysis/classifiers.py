@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoints import check_match, load_weights
-from ..errors import InputError, UnreadableImagesError
+from ..errors import ImageDecodeError, InputError, UnreadableImagesError
 
 _BATCH = 64
 _LOADER = dict(type='mim_plugins.LoadRGBImage')
@@ -37,9 +37,7 @@ class _Pictures(Dataset):
         path = self.paths[index]
         try:
             results = self.load(dict(img_path=str(path)))
-        except MemoryError:
-            raise
-        except Exception as error:  # each loader has its own for damaged files
+        except (ImageDecodeError, OSError) as error:
             return path, _first_line(error)
         return path, self.others(results) if results else f'nothing was read from {path}'
 

@@ -85,7 +85,7 @@ def band_course(model: MaskedImageModel, paths: Sequence[Path], edges: Sequence[
                 cfg: Config | None = None, seed: int = 0) -> tuple[list[float], np.ndarray]:
     """PSNR per band of a model's reconstructions of images, under masks that are the same each time.
 
-    A reconstruction is the image with the prediction in its masked places.
+    A reconstruction is the image with the prediction in its masked places, both as intensities cut to [0, 1].
 
     Args:
         model: A model whose target has colours.
@@ -101,7 +101,7 @@ def band_course(model: MaskedImageModel, paths: Sequence[Path], edges: Sequence[
         InputError: The target has no colours.
     """
     from .held_out import fixed_masks
-    from .pictures import denormalize, reconstruct
+    from .pictures import intensities, reconstruct
     from .runs import image_batch, normalized
     edges = band_edges(model.input_size, edges) if isinstance(edges, int) else list(edges)
     found = []
@@ -110,9 +110,7 @@ def band_course(model: MaskedImageModel, paths: Sequence[Path], edges: Sequence[
         result = reconstruct(model, inputs, fixed_masks(model, len(inputs), seed + start))
         if 'pasted' not in result:
             raise InputError(f'PSNR needs a target with colours, which {type(model.target_generator).__name__} has not')
-        images, pasted = (torch.from_numpy(denormalize(part, model)).permute(0, 3, 1, 2)
-                          for part in (inputs, result['pasted']))
-        found.append(band_psnr(images, pasted, edges))
+        found.append(band_psnr(*(intensities(part, model) for part in (inputs, result['pasted'])), edges))
     return edges, np.concatenate(found)
 
 

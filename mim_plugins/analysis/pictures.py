@@ -45,16 +45,22 @@ def draw_hog(histograms: Tensor, bins: int = 9, side: int = 16) -> np.ndarray:
     return picture / max(picture.max(), 1e-12)
 
 
+def intensities(images: Tensor, model: MaskedImageModel) -> Tensor:
+    """Turn normalised images [B, C, H, W] back to intensities, cut to [0, 1]."""
+    preprocessor = model.data_preprocessor
+    if getattr(preprocessor, '_enable_normalize', False):
+        images = images * preprocessor.std + preprocessor.mean
+    return (images / 255).clamp(0, 1).detach()
+
+
 def denormalize(images: Tensor, model: MaskedImageModel) -> np.ndarray:
     """Turn normalised images [B, C, H, W] back to [B, H, W, 3] in [0, 1].
 
     Of more than three channels the first three are shown, of fewer the first one in grey.
     """
-    preprocessor = model.data_preprocessor
-    if getattr(preprocessor, '_enable_normalize', False):
-        images = images * preprocessor.std + preprocessor.mean
+    images = intensities(images, model)
     shown = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
-    return (shown / 255).clamp(0, 1).permute(0, 2, 3, 1).detach().cpu().numpy()
+    return shown.permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _class_colors(classes: Tensor) -> np.ndarray:

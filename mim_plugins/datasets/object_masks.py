@@ -19,7 +19,8 @@ class ObjectMasks:
     """Where the objects of pictures are.
 
     A picture is found by its path below ``image_root``. Without one, the longest end of its path that the source
-    knows counts; a COCO json is asked for the bare name as well, if only one of its images is called so.
+    knows counts; a COCO json is asked for the bare name as well, if only one of its images is called so. Masks are of
+    the upright picture, as :class:`LoadRGBImage` gives it: EXIF's orientation is not applied to them.
 
     Args:
         source: A folder with NAME.png for NAME.jpg (or another ending) in the same sub-folders, where whatever is not
@@ -70,7 +71,8 @@ class ObjectMasks:
                              f'the first is {missing[0]}')
 
     def _find(self, path: str | Path) -> str | None:
-        return next(filter(None, map(self._store.find, self._names(path))), None)
+        found = next(filter(None, map(self._store.find, self._names(path))), None)
+        return found or (self._store.find_bare(Path(path).name) if self.image_root is None else None)
 
     def _names(self, path: str | Path) -> Iterator[str]:
         """What the source may call a picture."""
@@ -88,6 +90,10 @@ class _Store(ABC):
     @abstractmethod
     def find(self, name: str) -> str | None:
         """The key of the picture of this name, for ``read``."""
+
+    def find_bare(self, name: str) -> str | None:
+        """The key of the only picture whose name, without folders, is this."""
+        return None
 
     @abstractmethod
     def read(self, key: str) -> np.ndarray:
@@ -143,7 +149,10 @@ class _Coco(_Store):
         self.by_bare_name = {short: name for name, short in bare.items() if count[short] == 1}
 
     def find(self, name: str) -> str | None:
-        return name if name in self.images else self.by_bare_name.get(PurePosixPath(name).name)
+        return name if name in self.images else None
+
+    def find_bare(self, name: str) -> str | None:
+        return self.by_bare_name.get(name)
 
     def read(self, key: str) -> np.ndarray:
         from pycocotools import mask as coco

@@ -16,7 +16,7 @@ _MAE = {'cls_token': 'cls_token', 'pos_embed': 'pos_embed', 'patch_embed.proj': 
 # Of the released layouts: a tensor that no other one has.
 _MARKS = {
     'ConvMAE': 'patch_embed4.weight',
-    'MAE': 'patch_embed.proj.weight',
+    'MAE': 'blocks.0.attn.qkv.weight',
     "mmpretrain's MAE": 'neck.decoder_embed.weight',
 }
 
@@ -33,6 +33,10 @@ def _renamed(name: str, table: Mapping[str, str], place: str) -> str | None:
         if name == old or name.startswith(f'{old}.'):
             return f'{place}.{new}{name[len(old):]}'
     return None
+
+
+# What a classifier has behind its encoder.
+_HEAD = re.compile(r'(head|fc_norm|head_dist)\..+')
 
 
 def _decoder(name: str) -> str | None:
@@ -61,18 +65,17 @@ def from_released(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str
     """Rename what is recognised as a released checkpoint.
 
     The layouts are those of MAE (arXiv 2111.06377; timm's ViT has the same), ConvMAE (arXiv 2205.03892), each with or
-    without decoder, and of mmpretrain's MAE, MFF and PixMIM. Tensors without a place, as a classifier's, are left out.
+    without decoder, and of mmpretrain's MAE, MFF and PixMIM. A classifier's head is left out.
 
     Args:
         weights: A state dict.
 
     Returns:
         The weights under the names of a :class:`~mim_plugins.models.MaskedImageModel`, and the name of their layout;
-        None for any other layout.
+        None for any other layout, as a ViT's with tensors that MAE has not.
     """
-    for layout, mark in _MARKS.items():
-        if mark in weights:
-            renamed = {_RULES[layout](name): tensor for name, tensor in weights.items()}
-            renamed.pop(None, None)
-            return renamed, layout
-    return None
+    layout = next((layout for layout, mark in _MARKS.items() if mark in weights), None)
+    if layout is None:
+        return None
+    renamed = {_RULES[layout](name): tensor for name, tensor in weights.items() if not _HEAD.fullmatch(name)}
+    return None if None in renamed else (renamed, layout)

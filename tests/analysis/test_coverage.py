@@ -300,11 +300,12 @@ class TestTool:
         said = run_tool(TOOL, *pictures, '--masks', 'masks', '--out', 'out', '--config', recipe, '--mask-unit', 8,
                         cwd=tmp_path)
         assert f'{recipe.stem}: takes mim_plugins.RandomResizedCrop; leaves out mim_plugins.LoadRGBImage' in said
+        assert "masks {'type': 'mim_plugins.RandomMasks', 'unit': 8, 'ratio': 0.5}" in said
 
     @pytest.mark.parametrize('options, message', [
         (('--masks', 'nowhere'), 'error: expected object masks at nowhere'),
         (('--size', 1, 2, 3), '--size wants one or two numbers, but got 3'),
-        (('--config', 'recipe.py'), 'error: --config must be a recipe with a training pipeline, but recipe.py is not'),
+        (('--config', 'recipe.py'), 'must be a recipe with masks and a training pipeline, but recipe.py is not'),
     ])
     def test_bad_input_ends_with_a_sentence(self, pictures, tmp_path, options, message):
         (tmp_path / 'recipe.py').write_text('model = dict()\n')

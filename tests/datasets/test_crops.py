@@ -87,6 +87,12 @@ class TestSimpleResizedCrop:
         image = np.random.default_rng(0).integers(256, size=(30, 40, channels), dtype=np.uint8)
         assert SimpleResizedCrop(16, backend='cv2')({'img': image})['img'].shape == (16, 16, channels)
 
+    @pytest.mark.parametrize('transform', [SimpleResizedCrop(16), RandomResizedCrop(16, backend='pillow')])
+    @pytest.mark.parametrize('image', [np.zeros((30, 40, 4), np.uint8), np.zeros((30, 40, 3), np.uint16)])
+    def test_refuses_what_pillow_would_misread(self, transform, image):
+        with pytest.raises(InputError, match="takes 8-bit images of 1 or 3 channels, but got .*: use backend='cv2'"):
+            transform({'img': image})
+
     def test_refuses_a_negative_padding(self):
         with pytest.raises(InputError, match='at least 0 px, but is -1'):
             SimpleResizedCrop(16, padding=-1)
@@ -171,5 +177,9 @@ class TestBackgroundFocusedCrop:
             BackgroundFocusedCrop(16)({'img': IMAGE})
         with pytest.raises(InputError, match='mask of 40x30 is not that of a picture of 30x40'):
             BackgroundFocusedCrop(16)({'img': IMAGE, 'object_mask': self.mask.T})
+        with pytest.raises(InputError, match='put flips behind it'):
+            BackgroundFocusedCrop(16)({'img': IMAGE, 'object_mask': self.mask, 'flip': True})
+        with pytest.raises(InputError, match='at least one crop must be tried, but max_draws is 0'):
+            BackgroundFocusedCrop(16, max_draws=0)
         with pytest.raises(InputError, match='between 0 and 1, but max_share is 2'):
             BackgroundFocusedCrop(16, max_share=2)

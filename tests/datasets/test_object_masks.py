@@ -103,9 +103,12 @@ class TestCoco:
         for masks in (ObjectMasks(file, tmp_path / 'pictures'), ObjectMasks(file)):
             assert masks.masks(tmp_path / 'pictures' / 'cat' / '1.jpg').any()
             assert not masks.masks(tmp_path / 'pictures' / 'dog' / '1.jpg').any()
-            assert masks.masks(tmp_path / 'pictures' / '2.jpg').any()
             with pytest.raises(InputError, match='a.json has no object mask of .*pictures/1.jpg'):
                 masks.masks(tmp_path / 'pictures' / '1.jpg')
+        other = tmp_path / 'pictures' / 'cat' / '2.jpg'
+        assert ObjectMasks(file).masks(other).any()
+        with pytest.raises(InputError, match='a.json has no object mask of .*cat/2.jpg'):  # dog/2.jpg is another one
+            ObjectMasks(file, tmp_path / 'pictures').masks(other)
 
     def test_a_copy_for_a_worker_needs_no_file(self, tmp_path):
         file = write_coco(tmp_path / 'a.json', {'1.jpg': [POLYGON]})

@@ -105,6 +105,15 @@ class TestTrainableRadius:
         logit = torch.tensor([.3], dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(loss, logit, atol=1e-4)
 
+    def test_a_band_of_two_filters(self, images):
+        inner = dict(type='mim_plugins.LowPassTarget', radius=(2, 6), high_pass=True)
+        target = LowPassTarget(7, inner)
+        target(images).square().mean().backward()
+        assert target.target.radius_logit.grad.abs() > 0 and target.watched() == dict(radius=4)
+        outer = LowPassTarget((6, 8), dict(type='mim_plugins.LowPassTarget', radius=3, high_pass=True))
+        outer(images).square().mean().backward()
+        assert outer.radius_logit.grad.abs() > 0
+
     def test_gradient_reaches_it_through_forward(self, images):
         target = LowPassTarget((2, 6))
         target(images).square().mean().backward()
@@ -113,7 +122,8 @@ class TestTrainableRadius:
             assert not target(images).requires_grad
 
     @pytest.mark.parametrize('options', [
-        dict(radius=(5, 2)), dict(radius=(2, 3, 4)), dict(radius=(2, 5), edge=0)])
+        dict(radius=(5, 2)), dict(radius=(2, 3, 4)), dict(radius=(2, 5), edge=0), dict(radius=(-2, 5)),
+        dict(radius=(2, 5), edge=float('nan'))])
     def test_bad_ranges_are_refused(self, options):
         with pytest.raises(InputError, match='wants its lowest and highest value and a soft edge above 0'):
             LowPassTarget(**options)
@@ -137,10 +147,12 @@ class _Made(torch.nn.Module):
 
 @pytest.mark.parametrize('options, message', [
     (dict(mode='refrence'), 'must be one of paper, reference'),
+    (dict(radius=-4), 'must be at least 0, but is -4'),
+    (dict(target=dict(layout='tokens')), "is LowPassTarget's own, but its target says 'tokens'"),
     (dict(mode='reference'), "needs the preprocessor's mean and std, but they are None and None"),
     (dict(mean=MEAN), "needs the preprocessor's mean and std"),
     (dict(mode='reference', mean=MEAN, std=STD, high_pass=True), "in mode 'paper' only"),
 ])
 def test_bad_options_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        LowPassTarget(3, **options)
+        LowPassTarget(**{'radius': 3, **options})

@@ -24,8 +24,8 @@ TARGETS = {
 }
 
 
-def build(method='mae', target='mae', size=(32, 64), channels: int = 3) -> torch.nn.Module:
-    options = {'stride': 8, 'extra': 1, **METHODS[method]}
+def build(method='mae', target='mae', size=(32, 64), channels: int = 3, **changes) -> torch.nn.Module:
+    options = {'stride': 8, 'extra': 1, **METHODS[method], **changes}
     cells = dict(in_channels=channels)
     target = dict(TARGETS[target])
     target |= cells if 'target' not in target else dict(target={**target['target'], **cells})
@@ -99,6 +99,17 @@ def test_takes_another_size_in_mid_training(method):
     model.set_input_size((64, 64))
     assert model(**batch(model), mode='loss')['loss'].isfinite()
     assert {name: p.shape for name, p in model.named_parameters()} == shapes
+    for part, name in ((model.backbone, 'pos_embed'), (model.neck, 'position_embedding')):
+        if hasattr(part, 'set_table_grid'):
+            expected = sin_cos_position_embedding(model.neck.grid((64, 64)), getattr(part, name).shape[-1],
+                                                  model.neck.num_extra_tokens)
+            assert torch.equal(getattr(part, name), expected)
+
+
+def test_extra_tokens_must_agree():
+    for method, extra in (('mae', 0), ('convmae', 1)):
+        with pytest.raises(InputError, match=f'gives {1 - extra} extra tokens .* was told num_extra_tokens={extra}'):
+            build(method, extra=extra)
 
 
 class TestMAEDecoder:

@@ -5,6 +5,7 @@ import pytest
 import timm
 import torch
 from mmengine.config import Config
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmpretrain.models import MAEPretrainDecoder
 from mmpretrain.models.selfsup import MAEViT, MFFViT
 from timm.models.vision_transformer import Block
@@ -93,10 +94,12 @@ def test_mae_at_another_size_keeps_its_order_of_positions():
     assert torch.equal(again.backbone.pos_embed, sin_cos_position_embedding((6, 6), 32, 1, columns_first=True))
 
 
-def test_heads_are_left_out():
-    _, weights = mae()
-    assert set(from_released({**weights, 'head.weight': torch.zeros(1), 'fc_norm.bias': torch.zeros(1)})[0]) == set(
-        from_released(weights)[0])
+@pytest.mark.parametrize('layout, mark', [
+    ('MAE', 'blocks.0.attn.qkv.weight'), ('ConvMAE', 'patch_embed4.weight')])
+def test_heads_are_left_out(layout, mark):
+    weights = dict.fromkeys([mark, 'head.weight', 'fc_norm.bias'], torch.zeros(1))
+    renamed, found = from_released(weights)
+    assert found == layout and renamed == from_released({mark: weights[mark]})[0] and len(renamed) == 1
 
 
 def test_learned_positions_are_refused():
@@ -137,6 +140,12 @@ def test_mmpretrain_arrives_whole(fused):
 
 def test_other_layouts_are_left_alone():
     assert from_released(vit().state_dict()) is None
+    with torch.device('meta'):
+        beit = timm.create_model('beit_base_patch16_224').state_dict()  # MAE's names and further ones
+    assert from_released(beit) is None
+    swin = timm.create_model('swin_tiny_patch4_window7_224', img_size=32, window_size=4, embed_dim=8, depths=(1, 1),
+                             num_heads=(1, 2))
+    assert from_released(swin.state_dict()) is None
 
 
 class _Runner:
@@ -144,6 +153,16 @@ class _Runner:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
+
+
+@pytest.mark.parametrize('key', ['model', 'state_dict', None])
+def test_a_run_gets_what_it_was_told_of_own_names(key):
+    source, target = vit(), vit()
+    nn.init.normal_(source.backbone.cls_token)
+    checkpoint = {key: source.state_dict()} if key else source.state_dict()
+    HOOKS.build(dict(type='mim_plugins.StrictLoadHook', coverage=1.)).after_load_checkpoint(_Runner(target), checkpoint)
+    _load_checkpoint_to_model(target, checkpoint, strict=True)
+    assert torch.equal(target.backbone.cls_token, source.backbone.cls_token)
 
 
 @pytest.mark.parametrize('key', ['model', 'state_dict', None])

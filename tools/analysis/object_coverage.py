@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group()
     what.add_argument('--augmentations', nargs='+', choices=AUGMENTATIONS, default=list(AUGMENTATIONS),
                       help='what to compare (default: all)')
-    what.add_argument('--config', type=Path, help="take the crops and flips of this recipe's pipeline instead")
+    what.add_argument('--config', type=Path, help="take the crops, flips and masks of this recipe instead")
     parser.add_argument('--size', type=int, nargs='+', default=[224], metavar='PX',
                         help="side of the augmentations' results, or their height and width (default: 224)")
     parser.add_argument('--mask-ratio', type=float, default=0.75, help='share of units masked (default: 0.75)')
@@ -47,22 +47,25 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def recipe_crops(file: Path) -> list[dict]:
-    """The geometric part of a recipe's training pipeline."""
+def read_recipe(file: Path) -> tuple[list[dict], dict]:
+    """The geometric part of a recipe's training pipeline, and its masks."""
     from mmengine.config import Config
 
     from mim_plugins.analysis.coverage import geometric
     try:
-        part = Config.fromfile(file)['train_dataloader']
+        cfg = Config.fromfile(file)
+        strategy = {'type': 'mim_plugins.RandomMasks', **cfg.model.data_preprocessor.mask}
+        part = cfg['train_dataloader']
         while 'dataset' in part:
             part = part['dataset']
         crops = geometric(part['pipeline'])
         left_out = [str(step['type']) for step in part['pipeline'] if step not in crops]
-    except (OSError, KeyError) as error:
-        raise InputError(f'--config must be a recipe with a training pipeline, but {file} is not: {error}') from error
+    except (OSError, KeyError, AttributeError) as error:
+        raise InputError(
+            f'--config must be a recipe with masks and a training pipeline, but {file} is not: {error}') from error
     taken = [str(step['type']) for step in crops] or ['whole pictures']
-    print(f'{file.stem}: takes {", ".join(taken)}; leaves out {", ".join(left_out)}')
-    return crops
+    print(f'{file.stem}: takes {", ".join(taken)}; leaves out {", ".join(left_out)}; masks {strategy}')
+    return crops, strategy
 
 
 def main() -> None:
@@ -75,10 +78,13 @@ def main() -> None:
     from mim_plugins.datasets.object_masks import ObjectMasks
     init_default_scope('mmpretrain')
     scale = (args.size[0], args.size[-1])
-    pipelines = {args.config.stem: recipe_crops(args.config)} if args.config else {
-        name: [{**AUGMENTATIONS[name], 'scale': scale}] for name in args.augmentations}
-    paths, masks = spread(image_paths(args.images), args.number), ObjectMasks(args.masks)
     strategy = dict(type='mim_plugins.RandomMasks', unit=args.mask_unit, ratio=args.mask_ratio)
+    if args.config:
+        crops, strategy = read_recipe(args.config)
+        pipelines = {args.config.stem: crops}
+    else:
+        pipelines = {name: [{**AUGMENTATIONS[name], 'scale': scale}] for name in args.augmentations}
+    paths, masks = spread(image_paths(args.images), args.number), ObjectMasks(args.masks)
     results = {name: object_coverage(pipeline, paths, masks, strategy, args.repeats, args.seed)
                for name, pipeline in pipelines.items()}
     rows = []

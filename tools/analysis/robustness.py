@@ -38,7 +38,7 @@ def read_classes(path: Path) -> list[str]:
         return [folder.name for folder in class_folders(path)]
     if not path.is_file():
         raise InputError(f'--classes must be a text file or a folder of class folders, but there is none at {path}')
-    return path.read_text().split()
+    return [line.strip() for line in path.read_text().splitlines() if line.strip()]
 
 
 def read_baseline(path: Path) -> dict[str, float]:

@@ -51,11 +51,12 @@ def main() -> None:
     )
     conflicts = cue_conflicts(args.pictures, list(categories or imagenet_categories()))
     classifier = load_classifier(args.config, args.checkpoint, args.workers)
+    categories = category_mapping(classifier.num_classes, categories)
     scores, read, broken = classifier.scores([conflict.path for conflict in conflicts])
     for sentence in broken:
         print(f'left out: {sentence}')
     conflicts = [conflict for conflict in conflicts if conflict.path in set(read)]
-    result = shape_bias(conflicts, decide(scores, category_mapping(scores.shape[1], categories)))
+    result = shape_bias(conflicts, decide(scores, categories))
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / 'shape_bias.json').write_text(json.dumps({**result, 'unreadable': broken}, indent=2) + '\n')
     save(shape_bias_figure({args.checkpoint.stem: result}), args.out / 'shape_bias.png')

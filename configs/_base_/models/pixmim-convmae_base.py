@@ -4,4 +4,5 @@ _base_ = 'convmae_base.py'
 model = dict(
     type='mim_plugins.PixMIM',
     target_generator=dict(
-        _delete_=True, type='mim_plugins.LowPassTarget', radius=40, target=dict(norm_patch=16)))
+        _delete_=True, type='mim_plugins.LowPassTarget', radius=40, reference_size=224,
+        target=dict(norm_patch=16)))

@@ -1,7 +1,8 @@
-# PixMIM on LSMAE: the radius is stated at 224 px and scales with the size: low frequencies as target.
+# PixMIM on LSMAE: low frequencies as target.
 _base_ = 'lsmae_vit-base.py'
 
 model = dict(
     type='mim_plugins.PixMIM',
     target_generator=dict(
-        _delete_=True, type='mim_plugins.LowPassTarget', radius=40, reference_size=224, target=dict(norm_patch=16)))
+        _delete_=True, type='mim_plugins.LowPassTarget', radius=40, reference_size=224,
+        target=dict(norm_patch=16)))

@@ -12,7 +12,8 @@ optim_wrapper = dict(
         norm_decay_mult=0.0,
         bias_decay_mult=0.0,
         flat_decay_mult=0.0,
-        custom_keys=dict(cls_token=dict(decay_mult=0.0), mask_token=dict(decay_mult=0.0))))
+        custom_keys=dict(
+            cls_token=dict(decay_mult=0.0), mask_token=dict(decay_mult=0.0), radius_logit=dict(decay_mult=0.0))))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=True, begin=0, end=10, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', by_epoch=True, begin=10, end=100, T_max=90, convert_to_iter_based=True),

@@ -16,16 +16,28 @@ from mim_plugins.errors import InputError
 from mim_plugins.registry import TRANSFORMS
 
 
+def _check_backend(image: np.ndarray, backend: str) -> None:
+    """Pillow takes a second or fourth channel for transparency."""
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if backend == 'pillow' and (channels not in (1, 3) or image.dtype != np.uint8):
+        raise InputError(f"the backend 'pillow' takes 8-bit images of 1 or 3 channels, but got {image.dtype} with "
+                         f"{channels}: use backend='cv2'")
+
+
 @TRANSFORMS.register_module()
 class RandomResizedCrop(_RandomResizedCrop):
     """mmpretrain's random resized crop, of the size that a sample's key asks for.
 
     Arguments are mmpretrain's; ``scale``, one number or (height, width), counts where the sample has no
     ``input_size``, (height, width) as well.
+
+    Raises:
+        InputError: From an image that Pillow would misread.
     """
 
     def transform(self, results: dict) -> dict:
         """Crop and resize ``img``; ``img_shape`` follows and ``crop_box`` tells the place."""
+        _check_backend(results['img'], self.backend)
         # A twin for this sample: the pipeline's own transform stays as it is for others.
         twin = copy.copy(self)
         twin.scale = results.get('input_size', self.scale)
@@ -56,13 +68,16 @@ class BackgroundFocusedCrop(RandomResizedCrop):
         **options: Those of :class:`RandomResizedCrop`.
 
     Raises:
-        InputError: From a sample without a mask, or with one of another size.
+        InputError: A share or number out of range; from a sample without a mask, with one of another size, or
+            flipped since.
     """
 
     def __init__(self, *args: Any, max_share: float = 0.2, max_draws: int = 50, **options: Any) -> None:
         super().__init__(*args, **options)
         if not 0 <= max_share <= 1:
             raise InputError(f"a crop's share of the object must lie between 0 and 1, but max_share is {max_share}")
+        if max_draws < 1:
+            raise InputError(f'at least one crop must be tried, but max_draws is {max_draws}')
         self.max_share = max_share
         self.max_draws = max_draws
 
@@ -71,6 +86,8 @@ class BackgroundFocusedCrop(RandomResizedCrop):
         if mask is None:
             raise InputError(f'{type(self).__name__} needs the object_mask of each picture: put '
                              'mim_plugins.LoadObjectMask before it')
+        if self._sample.get('flip'):
+            raise InputError(f'{type(self).__name__} needs the picture as its mask is: put flips behind it')
         if mask.shape != img.shape[:2]:
             raise InputError('an object mask of {}x{} is not that of a picture of {}x{}'.format(
                 *mask.shape, *img.shape[:2]))
@@ -111,6 +128,7 @@ class _WholeImageCrop(BaseTransform):
         """Resize, pad and crop ``img``; ``img_shape`` follows and ``crop_box`` tells the place."""
         scale = tuple(results.get('input_size', self.scale))
         image, size = results['img'], results['img'].shape[:2]
+        _check_backend(image, self.backend)
         image = image[..., 0] if image.shape[2:] == (1, ) else image  # as Pillow wants grey
         resized = self.resized(size, scale)
         image = np.atleast_3d(mmcv.imresize(image, resized[::-1], interpolation=self.interpolation,
@@ -147,7 +165,8 @@ class SimpleResizedCrop(_WholeImageCrop):
         interpolation: As in mmcv.
 
     Raises:
-        InputError: A size that is not one or two positive numbers, or a negative padding.
+        InputError: A size that is not one or two positive numbers, or a negative padding; from an image that Pillow
+            would misread.
     """
 
     def __init__(self, scale: int | tuple[int, int], padding: int = 4, backend: str = 'pillow',

@@ -14,7 +14,7 @@ from mim_plugins.registry import TRANSFORMS
 class LoadObjectMask(BaseTransform):
     """Set ``object_mask``, bool [H, W] with True = object, of the picture ``img_path``.
 
-    It stands behind the loading of ``img`` and before whatever changes its size.
+    It stands behind the loading of ``img`` and before whatever moves its pixels: sizes, crops and flips.
 
     Args:
         source: A folder of masks or a COCO json, see :class:`~mim_plugins.datasets.object_masks.ObjectMasks`.

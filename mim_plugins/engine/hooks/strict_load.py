@@ -48,12 +48,14 @@ class StrictLoadHook(Hook):
 
     @staticmethod
     def _recognised(runner: Runner, checkpoint: dict) -> dict:
-        """Weights of a checkpoint, which then holds them under the model's names."""
+        """Weights of a checkpoint under the model's names, placed where mmengine loads them from."""
         weights = checkpoint.get('state_dict') or checkpoint.get('model') or checkpoint
         released = from_released(weights)
         if released is not None:
-            checkpoint['state_dict'], layout = weights, _ = released
+            weights, layout = released
             print_log(f'{runner._load_from} has the layout of {layout}: its tensors are renamed', 'current')
+        if weights is not checkpoint:
+            checkpoint['state_dict'] = weights  # mmengine looks nowhere else
         return weights
 
     @staticmethod

@@ -68,6 +68,10 @@ class MaskedImageModel(BaseSelfSupervisor):
             raise InputError('a fill that keeps masked tokens from the encoder, as TokenDropFill, goes with a decoder '
                              'that inserts them, as MAEDecoder, and only with such a one, but '
                              f'{type(self.fill).__name__} came with {type(self.neck).__name__}')
+        extra = getattr(self.backbone, 'num_extra_tokens', self.neck.num_extra_tokens)
+        if self.fill.drops_tokens and extra != self.neck.num_extra_tokens:
+            raise InputError(f'the encoder gives {extra} extra tokens before the visible ones, but the neck was told '
+                             f'num_extra_tokens={self.neck.num_extra_tokens}')
         self.set_input_size(size)
 
     @staticmethod

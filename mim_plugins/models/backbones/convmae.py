@@ -16,6 +16,8 @@ from ..position_tables import SinCosTable
 from .stages import check_stride
 
 _KEYS = ('embed_dims', 'depths', 'num_heads')
+# As released: only the ViT blocks and the last norm have 1e-6.
+_Norm = partial(LayerNorm2d, eps=1e-5)
 
 
 class _Embedding(nn.Module):
@@ -24,7 +26,7 @@ class _Embedding(nn.Module):
     def __init__(self, in_channels: int, width: int, patch: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, width, patch, patch)
-        self.norm = LayerNorm2d(width, eps=1e-5)
+        self.norm = _Norm(width)
 
     def forward(self, maps: Tensor) -> Tensor:
         return nn.functional.gelu(self.norm(self.proj(maps)))
@@ -35,7 +37,7 @@ class _ConvBlock(nn.Module):
 
     def __init__(self, width: int, drop_path: float) -> None:
         super().__init__()
-        self.norm1, self.norm2 = (LayerNorm2d(width, eps=1e-6) for _ in range(2))
+        self.norm1, self.norm2 = (_Norm(width) for _ in range(2))
         self.conv1, self.conv2 = (nn.Conv2d(width, width, 1) for _ in range(2))
         self.attn = nn.Conv2d(width, width, 5, padding=2, groups=width)
         self.mlp = ConvMlp(width, 4 * width, act_layer=nn.GELU)

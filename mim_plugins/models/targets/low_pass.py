@@ -46,13 +46,20 @@ class LowPassTarget(MapTarget):
         config = {'type': 'mim_plugins.PixelTarget', **(target or {})}
         known = {} if mean is None else dict(mean=mean, std=std)
         target = MODELS.build(filled_in(config, MODELS, **known))
+        if target.layout != 'map':
+            raise InputError(f"the layout of a low-passed target is LowPassTarget's own, but its target says "
+                             f'{target.layout!r}')
         super().__init__(target.channels, target.map_stride, **layout)
         self.target = target
-        self.channels_last, self.discrete = target.channels_last, target.discrete
         self.mode, self.high_pass, self.reference_size, self.edge = mode, high_pass, reference_size, edge
-        self.trainable = isinstance(radius, Sequence)
-        if self.trainable:
+        self.adaptive = isinstance(radius, Sequence)
+        self.channels_last, self.discrete = target.channels_last, target.discrete
+        self.trainable = self.adaptive or target.trainable
+        self.differentiable = target.differentiable and mode == 'paper'
+        if self.adaptive:
             self._set_range(radius)
+        elif not radius >= 0:
+            raise InputError(f'the radius of a low-pass filter must be at least 0, but is {radius}')
         else:
             self._radius = radius
         if (mean is None) != (std is None) or (mode == 'reference' and mean is None):
@@ -64,10 +71,10 @@ class LowPassTarget(MapTarget):
         low_pass(torch.zeros(1, 1, 2, 2), 0, mode, high_pass)  # refuses bad options before any data
 
     def _set_range(self, bounds: Sequence[float]) -> None:
-        if len(bounds) != 2 or not bounds[0] < bounds[1] or self.edge <= 0:
+        if len(bounds) != 2 or not 0 <= bounds[0] < bounds[1] or not self.edge > 0:
             raise InputError('a trainable radius wants its lowest and highest value and a soft edge above 0, but got '
                              f'{tuple(bounds)} and {self.edge}')
-        if self.mode != 'paper' or not self.target.differentiable:
+        if not self.differentiable:
             raise InputError("a trainable radius goes with the mode 'paper' and a target that lets gradients through, "
                              f'but came with {self.mode!r} and {type(self.target).__name__}')
         self._radius = tuple(bounds)
@@ -76,17 +83,18 @@ class LowPassTarget(MapTarget):
     @property
     def radius(self) -> float | Tensor:
         """The radius, or its current value [1] where it is trainable."""
-        if not self.trainable:
+        if not self.adaptive:
             return self._radius
         low, high = self._radius
         return low + (high - low) * self.radius_logit.sigmoid()
 
     def watched(self) -> dict[str, Tensor]:
-        return dict(radius=self.radius.detach()) if self.trainable else {}
+        own = dict(radius=self.radius.detach()) if self.adaptive else {}
+        return {**self.target.watched(), **own}
 
     def check_input_size(self, size: tuple[int, int]) -> None:
         self.target.check_input_size(size)
-        for radius in self._radius if self.trainable else (self._radius, ):
+        for radius in self._radius if self.adaptive else (self._radius, ):
             check_radius(radius, size, self.reference_size)
 
     def filter(self, images: Tensor) -> Tensor:
@@ -94,7 +102,7 @@ class LowPassTarget(MapTarget):
         if self.mode == 'reference':
             kept = low_pass(images * self.std + self.mean, self.radius, self.mode, reference_size=self.reference_size)
             return (kept - self.mean) / self.std
-        if not self.trainable:
+        if not self.adaptive:
             return low_pass(images, self.radius, self.mode, self.high_pass, self.reference_size)
         distances = radial_frequencies(tuple(images.shape[-2:]), self.reference_size, images.device).float()
         outwards = -1 if self.high_pass else 1
