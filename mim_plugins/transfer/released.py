@@ -13,6 +13,8 @@ _BLOCK = {'norm1': 'ln1', 'norm2': 'ln2', 'mlp.fc1': 'ffn.layers.0.0', 'mlp.fc2'
 _DECODER = {'mask_token': 'mask_token', 'decoder_embed': 'embed', 'decoder_pos_embed': 'position_embedding',
             'decoder_norm': 'norm', 'decoder_pred': 'predict'}
 _MAE = {'cls_token': 'cls_token', 'pos_embed': 'pos_embed', 'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'}
+# What a classifier has behind its encoder.
+_HEAD = re.compile(r'(head|fc_norm|head_dist)\..+')
 # Of the released layouts: a tensor that no other one has.
 _MARKS = {
     'ConvMAE': 'patch_embed4.weight',
@@ -33,10 +35,6 @@ def _renamed(name: str, table: Mapping[str, str], place: str) -> str | None:
         if name == old or name.startswith(f'{old}.'):
             return f'{place}.{new}{name[len(old):]}'
     return None
-
-
-# What a classifier has behind its encoder.
-_HEAD = re.compile(r'(head|fc_norm|head_dist)\..+')
 
 
 def _decoder(name: str) -> str | None:
