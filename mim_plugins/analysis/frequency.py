@@ -58,7 +58,7 @@ def band_psnr(images: Tensor, reconstructions: Tensor, edges: Sequence[float]) -
         Float64 [B, number of edges - 1] in dB for a range of 1; infinite where nothing but rounding differs.
 
     Raises:
-        InputError: Other shapes, or edges that do not rise or lie outside.
+        InputError: Other shapes, edges that do not rise or lie outside, or a band without any frequency.
     """
     if images.shape != reconstructions.shape or images.ndim != 4:
         raise InputError('images and reconstructions must have one shape [B, C, H, W], but have '
@@ -75,6 +75,9 @@ def band_psnr(images: Tensor, reconstructions: Tensor, edges: Sequence[float]) -
     for low, high in pairwise(edges):
         rounding = 1e-9 if high == edges[-1] else -1e-9  # the last band is closed
         ring = (distances >= low - 1e-9) & (distances < high + rounding)
+        if not ring.any():
+            raise InputError(f'images of {size[0]}x{size[1]} have no frequency from {low:.2f} to {high:.2f}: take '
+                             'fewer or wider bands')
         errors.append(filter_frequencies(difference, ring).square().mean((1, 2, 3)))
     error = torch.stack(errors, dim=1).cpu().numpy()
     with np.errstate(divide='ignore'):

@@ -51,10 +51,14 @@ def _sentence(error: Exception) -> str | None:
 def run(main: Callable[[], None]) -> None:
     """Call a tool's ``main``; end with one line and status 1 on bad input.
 
-    With the environment variable MIM_PLUGINS_TRACEBACK=1 the traceback is shown instead.
+    With the environment variable MIM_PLUGINS_TRACEBACK=1 the traceback is shown instead. Ctrl-C ends it with a line and
+    status 130.
     """
     try:
         main()
+    except KeyboardInterrupt:
+        print('stopped by hand; a training goes on from its last checkpoint with --resume', file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         sentence = _sentence(error)
         if sentence is None or os.environ.get(_VARIABLE) == '1':

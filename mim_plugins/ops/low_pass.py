@@ -51,6 +51,10 @@ def check_radius(radius: float, size: tuple[int, int], reference_size: int | Non
 
     ``reference_size`` as in :func:`radial_frequencies`: the diagonal is then that of a square of this side.
     """
+    if reference_size is not None and reference_size < 1:
+        raise InputError(f'the size that a radius is stated for must be at least 1 px, but is {reference_size}')
+    if not isinstance(radius, (int, float)):
+        raise InputError(f'the radius of a low-pass filter must be a number, but is {radius!r}')
     sides = (reference_size, reference_size) if reference_size else size
     half = math.hypot(*sides) / 2
     if not 0 <= radius <= half + 0.05:  # as one states it, with one decimal

@@ -304,7 +304,8 @@ class TestTool:
 
     @pytest.mark.parametrize('options, message', [
         (('--masks', 'nowhere'), 'error: expected object masks at nowhere'),
-        (('--size', 1, 2, 3), '--size wants one or two numbers, but got 3'),
+        (('--size', 1, 2, 3), '--size wants one or two numbers of pixels, but got [1, 2, 3]'),
+        (('--size', 0), '--size wants one or two numbers of pixels, but got [0]'),
         (('--config', 'recipe.py'), 'must be a recipe with masks and a training pipeline, but recipe.py is not'),
     ])
     def test_bad_input_ends_with_a_sentence(self, pictures, tmp_path, options, message):

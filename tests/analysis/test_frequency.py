@@ -250,4 +250,10 @@ class TestTools:
             run('low_pass.py', *paths, '--size', 16, '--radii', 3, '--mode', 'reference', '--high-pass')
         with pytest.raises(SystemExit):
             run('low_pass.py', *paths, '--size', 1, 2, 3)
-        assert '--size wants one or two numbers, but got 3' in capsys.readouterr().err
+        assert '--size wants one or two numbers of pixels, but got [1, 2, 3]' in capsys.readouterr().err
+
+
+def test_bands_without_a_frequency_are_refused():
+    images = torch.zeros(1, 1, 8, 8)
+    with pytest.raises(InputError, match='images of 8x8 have no frequency from 0.10 to 0.20: take fewer or wider'):
+        band_psnr(images, images, [0, .1, .2, 1])

@@ -166,3 +166,12 @@ class TestCommandLine:
 
         with pytest.raises(type(error)):
             cli.run(fail)
+
+
+def test_ctrl_c_ends_with_a_line(capsys):
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stopped:
+        cli.run(main)
+    assert stopped.value.code == 130 and 'goes on from its last checkpoint with --resume' in capsys.readouterr().err

@@ -147,7 +147,9 @@ class _Made(torch.nn.Module):
 
 @pytest.mark.parametrize('options, message', [
     (dict(mode='refrence'), 'must be one of paper, reference'),
-    (dict(radius=-4), 'must be at least 0, but is -4'),
+    (dict(radius=-4), 'must be a number of at least 0, but is -4'),
+    (dict(radius=None), 'must be a number of at least 0, but is None'),
+    (dict(radius='abc'), "must be a number of at least 0, but is 'abc'"),
     (dict(target=dict(layout='tokens')), "is LowPassTarget's own, but its target says 'tokens'"),
     (dict(mode='reference'), "needs the preprocessor's mean and std, but they are None and None"),
     (dict(mean=MEAN), "needs the preprocessor's mean and std"),

@@ -94,6 +94,8 @@ def test_distances_are_those_of_the_spectrum(size):
     (dict(radius=5.1), 'must lie between 0 and 5.0, half the diagonal of 6x8, but is 5.1'),
     (dict(radius=float('nan')), 'but is nan'),
     (dict(radius=180, reference_size=224), 'between 0 and 158.4, half the diagonal of 224x224, but is 180'),
+    (dict(radius=1, reference_size=-5), 'stated for must be at least 1 px, but is -5'),
+    (dict(radius=None), 'must be a number, but is None'),
     (dict(radius=1, mode='papers'), "must be one of paper, reference, but is 'papers'"),
     (dict(radius=1, mode='reference', high_pass=True), "high-pass filter in mode 'paper' only"),
 ])

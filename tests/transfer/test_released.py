@@ -179,7 +179,8 @@ def test_a_run_says_what_it_recognised(monkeypatch):
     monkeypatch.setattr('mim_plugins.engine.hooks.strict_load.print_log', lambda text, *args: said.append(text))
     hook = HOOKS.build(dict(type='mim_plugins.StrictLoadHook'))
     hook.after_load_checkpoint(_Runner(vit()), dict(model=mae()[1]))
-    assert said[0] == 'mae.pth has the layout of MAE: its tensors are renamed' and said[1].startswith('50 of 50 ten')
+    assert said[0] == 'mae.pth has the layout of MAE: its tensors are renamed'
+    assert said[1].endswith('found in mae.pth (backbone 30 of 30, neck 20 of 20)')
 
 
 class TestFullSize:
@@ -226,3 +227,33 @@ class TestFullSize:
         renamed, layout = from_released({**weights, **blocks, **self.decoder(0)})
         assert layout == 'ConvMAE'
         assert {name: value.shape for name, value in renamed.items()} == self.ours('convmae_base')
+
+
+def test_a_run_warns_of_an_incomplete_encoder_and_tells_shapes(monkeypatch):
+    said = []
+    monkeypatch.setattr('mim_plugins.engine.hooks.strict_load.print_log', lambda text, *args: said.append((text, args)))
+    hook, weights = HOOKS.build(dict(type='mim_plugins.StrictLoadHook')), mae(with_decoder=False)[1]
+    partial = {name: value for name, value in weights.items() if not name.startswith('blocks.1.')}
+    partial['blocks.0.mlp.fc1.bias'] = torch.zeros(7)
+    hook.coverage = 0
+    hook.after_load_checkpoint(_Runner(vit()), dict(model=partial))
+    text, (_, level) = said[1]
+    assert level == 30 and '17 of 50 tensors' in text and '(backbone 17 of 30, neck 0 of 20); 1 more have' in text
+    assert text.endswith('the first backbone.layers.0.ffn.layers.0.0.bias with (7,) instead of (128,)')
+    hook.coverage = .5
+    with pytest.raises(InputError, match='17 of 50 .*; at least 50 % are asked for'):
+        hook.after_load_checkpoint(_Runner(vit()), dict(model=partial))
+
+
+def test_a_resumed_run_is_told_what_changed(monkeypatch):
+    said = []
+    monkeypatch.setattr('mim_plugins.engine.hooks.strict_load.print_log', lambda text, *args: said.append(text))
+    hook, model = HOOKS.build(dict(type='mim_plugins.StrictLoadHook')), vit()
+    runner = _Runner(model)
+    runner._resume, runner.param_schedulers = True, []
+    runner.cfg = Config(dict(model=dict(type='PixMIM', target_generator=dict(radius=20, bounds=(1, 2)))))
+    stored = Config(dict(model=dict(type='PixMIM', target_generator=dict(radius=40, bounds=(1, 2)))))
+    for cfg in (runner.cfg, stored):
+        hook.after_load_checkpoint(runner, dict(state_dict=model.state_dict(), meta=dict(cfg=cfg.pretty_text)))
+    assert said == ['the checkpoint was trained with other settings of the model: model.target_generator.radius was 40 '
+                    'and is 20']

@@ -25,8 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--high-pass', action='store_true', help='show what the filters take away')
     parser.add_argument('--number', type=int, default=4, help='at most so many images, spread over all (default: 4)')
     args = parser.parse_args()
-    if len(args.size) > 2:
-        parser.error(f'--size wants one or two numbers, but got {len(args.size)}')
+    if len(args.size) > 2 or min(args.size) < 1:
+        parser.error(f'--size wants one or two numbers of pixels, but got {args.size}')
     return args
 
 

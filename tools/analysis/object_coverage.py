@@ -42,8 +42,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--number', type=int, default=1000, help='at most so many images (default: 1000)')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
-    if len(args.size) > 2:
-        parser.error(f'--size wants one or two numbers, but got {len(args.size)}')
+    if len(args.size) > 2 or min(args.size) < 1:
+        parser.error(f'--size wants one or two numbers of pixels, but got {args.size}')
     return args
 
 

@@ -1,9 +1,13 @@
 import logging
+from collections import Counter
+from typing import Any
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import Tensor
 
 from ...checkpoints import check_match
 from ...errors import InputError
@@ -11,12 +15,24 @@ from ...registry import HOOKS
 from ...transfer import from_released
 
 
+def _flat(settings: dict, above: str = 'model') -> dict[str, Any]:
+    """Nested settings by their dotted names; tuples, which a stored config has as lists, as lists."""
+    found = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f'{above}.{name}')
+        else:
+            found[f'{above}.{name}'] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
 @HOOKS.register_module()
 class StrictLoadHook(Hook):
     """Refuses weights that do not match the model; mmengine itself loads what fits and only warns.
 
-    A checkpoint to resume from must match in every name and shape. Of one named by ``load_from``, at
-    least a share of the model's tensors must be found, and the number is logged; released checkpoints of MAE, ConvMAE
+    A checkpoint to resume from must match in every name and shape; settings of the model that were changed since are
+    logged as a warning. Of one named by ``load_from``, at least a share of the model's tensors must be found, and their
+    number is logged for each part, as a warning if the encoder is incomplete; released checkpoints of MAE, ConvMAE
     and mmpretrain are renamed first, see :func:`mim_plugins.transfer.from_released`.
 
     Args:
@@ -36,15 +52,25 @@ class StrictLoadHook(Hook):
         weights = checkpoint.get('state_dict', checkpoint)
         if runner._resume:
             check_match(model, weights, runner._load_from or runner.work_dir)
+            self._compare_models(runner, checkpoint.get('meta', {}).get('cfg'))
             self._compare_schedules(runner, checkpoint.get('param_schedulers') or [])
             return
-        weights = self._recognised(runner, checkpoint)
-        own = model.state_dict()
-        found = sum(name in weights and weights[name].shape == tensor.shape for name, tensor in own.items())
-        sentence = f'{found} of {len(own)} tensors of the model are found in {runner._load_from}'
-        if found < self.coverage * len(own):
-            raise InputError(f'{sentence}, fewer than the {100 * self.coverage:g} % that are asked for')
-        print_log(sentence, 'current')
+        self._count(runner, model.state_dict(), self._recognised(runner, checkpoint))
+
+    def _count(self, runner: Runner, own: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
+        """Tell how many of the model's own tensors are among the weights, or refuse too few."""
+        found = [name for name in own if name in weights and weights[name].shape == own[name].shape]
+        wanted, present = (Counter(name.partition('.')[0] for name in names) for names in (own, found))
+        parts = ', '.join(f'{part} {present[part]} of {number}' for part, number in wanted.items())
+        sentence = f'{len(found)} of {len(own)} tensors of the model are found in {runner._load_from} ({parts})'
+        other = [name for name in own if name in weights and weights[name].shape != own[name].shape]
+        if other:
+            sentence += (f'; {len(other)} more have another shape, the first {other[0]} with '
+                         f'{tuple(weights[other[0]].shape)} instead of {tuple(own[other[0]].shape)}')
+        if len(found) < self.coverage * len(own):
+            raise InputError(f'{sentence}; at least {100 * self.coverage:g} % are asked for')
+        incomplete = present['backbone'] < wanted['backbone']
+        print_log(sentence, 'current', logging.WARNING if incomplete else logging.INFO)
 
     @staticmethod
     def _recognised(runner: Runner, checkpoint: dict) -> dict:
@@ -57,6 +83,18 @@ class StrictLoadHook(Hook):
         if weights is not checkpoint:
             checkpoint['state_dict'] = weights  # mmengine looks nowhere else
         return weights
+
+    @staticmethod
+    def _compare_models(runner: Runner, stored: str | None) -> None:
+        """Warn if the checkpoint was trained with other settings of the model, as another target or method."""
+        if stored is None:
+            return
+        old, new = (_flat(cfg.get('model') or {}) for cfg in (Config.fromstring(stored, '.py'), runner.cfg))
+        changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+        if changed:
+            print_log('the checkpoint was trained with other settings of the model: ' + ', '.join(
+                f'{name} was {old.get(name)!r} and is {new.get(name)!r}' for name in changed[:5]), 'current',
+                logging.WARNING)
 
     @staticmethod
     def _compare_schedules(runner: Runner, stored: list | dict) -> None:

@@ -52,14 +52,14 @@ class LowPassTarget(MapTarget):
         super().__init__(target.channels, target.map_stride, **layout)
         self.target = target
         self.mode, self.high_pass, self.reference_size, self.edge = mode, high_pass, reference_size, edge
-        self.adaptive = isinstance(radius, Sequence)
+        self.adaptive = isinstance(radius, (list, tuple))
         self.channels_last, self.discrete = target.channels_last, target.discrete
         self.trainable = self.adaptive or target.trainable
         self.differentiable = target.differentiable and mode == 'paper'
         if self.adaptive:
             self._set_range(radius)
-        elif not radius >= 0:
-            raise InputError(f'the radius of a low-pass filter must be at least 0, but is {radius}')
+        elif not isinstance(radius, (int, float)) or not radius >= 0:
+            raise InputError(f'the radius of a low-pass filter must be a number of at least 0, but is {radius!r}')
         else:
             self._radius = radius
         if (mean is None) != (std is None) or (mode == 'reference' and mean is None):
