@@ -1,4 +1,4 @@
-"""A classifier that knows its answers, and a real tiny one in files."""
+"""Pictures of noise, a classifier that knows its answers, and a real tiny one in files."""
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mim_plugins.analysis.runs import image_paths
 from mim_plugins.registry import MODELS
 
 CLASSIFIER = """default_scope = 'mmpretrain'
@@ -50,3 +51,12 @@ def classifier_files(tmp_path):
         return config, checkpoint
 
     return make
+
+
+@pytest.fixture
+def paths(tmp_path) -> list[Path]:
+    """Five pictures of noise, 40 px high and 50 wide."""
+    noise = np.random.default_rng(0)
+    for index in range(5):
+        Image.fromarray(noise.integers(256, size=(40, 50, 3), dtype=np.uint8)).save(tmp_path / f'{index}.png')
+    return image_paths([tmp_path])

@@ -108,14 +108,6 @@ def test_bad_shapes_and_numbers_are_refused():
         band_edges((4, 4), 0)
 
 
-@pytest.fixture
-def paths(tmp_path) -> list:
-    noise = np.random.default_rng(0)
-    for index in range(5):
-        Image.fromarray(noise.integers(256, size=(40, 50, 3), dtype=np.uint8)).save(tmp_path / f'{index}.png')
-    return runs.image_paths([tmp_path])
-
-
 class TestCourse:
 
     def test_of_a_model_that_sees_the_low_frequencies(self, small_config, paths):

@@ -12,14 +12,6 @@ from mim_plugins.errors import InputError
 from mim_plugins.registry import MODELS
 
 
-@pytest.fixture
-def paths(tmp_path) -> list:
-    noise = np.random.default_rng(0)
-    for index in range(5):
-        Image.fromarray(noise.integers(256, size=(40, 50, 3), dtype=np.uint8)).save(tmp_path / f'{index}.png')
-    return runs.image_paths([tmp_path])
-
-
 def model_with(config: dict, target: dict, criterion: str = 'L2') -> torch.nn.Module:
     model = MODELS.build({**config, 'target_generator': target,
                           'head': dict(type='mim_plugins.ReconstructionHead', loss=dict(criterion=criterion))})

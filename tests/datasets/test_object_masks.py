@@ -80,7 +80,7 @@ class TestCoco:
         assert np.array_equal(masks.masks('pictures/1.jpg', (6, 9)), OBJECT)
 
     def test_compressed_runs(self, tmp_path):
-        coco = pytest.importorskip('pycocotools.mask')
+        coco = pytest.importorskip('pycocotools.mask', reason='pycocotools is of the downstream level')
         runs = coco.encode(np.asfortranarray(OBJECT, dtype=np.uint8))
         masks = ObjectMasks(write_coco(tmp_path / 'a.json', {'1.jpg': [{**runs, 'counts': runs['counts'].decode()}]}))
         assert np.array_equal(masks.masks('1.jpg'), OBJECT)
