@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoints import check_match, load_weights
 from ..errors import ImageDecodeError, InputError, UnreadableImagesError
+from .runs import innermost_dataset
 
 _BATCH = 64
 _LOADER = dict(type='mim_plugins.LoadRGBImage')
@@ -115,10 +116,7 @@ def load_classifier(config: Path, checkpoint: Path, workers: int = 0) -> Classif
     check_match(model, weights, str(checkpoint))
     model.load_state_dict(weights)
     model.eval()
-    dataset = cfg.get('test_dataloader') or {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    first, *others = dataset.get('pipeline') or _PIPELINE
+    first, *others = innermost_dataset(cfg.get('test_dataloader')).get('pipeline') or _PIPELINE
     first = _LOADER if first['type'] == 'LoadImageFromFile' else first
     pipeline = [TRANSFORMS.build(step) for step in (first, *others)]
     return Classifier(model.to(get_device()), pipeline, num_classes, workers)

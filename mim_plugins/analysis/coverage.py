@@ -53,13 +53,13 @@ def covered(mask: np.ndarray, box: Box, visible: np.ndarray | None = None) -> fl
     top, left, bottom, right = box
     if not np.isfinite(box).all() or top == bottom or left == right:
         raise InputError(f'a box (top, left, bottom, right) must have an area, but is {box}')
-    rows = _overlaps(top, bottom, visible.shape[0], mask.shape[0])
-    columns = _overlaps(left, right, visible.shape[1], mask.shape[1])
+    rows = overlaps(top, bottom, visible.shape[0], mask.shape[0])
+    columns = overlaps(left, right, visible.shape[1], mask.shape[1])
     areas = rows @ mask @ columns.T  # [h, w], the object's part in each cell
     return float(areas[visible].sum() / mask.sum())
 
 
-def _overlaps(start: float, end: float, cells: int, pixels: int) -> np.ndarray:
+def overlaps(start: float, end: float, cells: int, pixels: int) -> np.ndarray:
     """How much of each pixel along an axis lies in each of some equal cells between two edges, [cells, pixels]."""
     edges = np.linspace(start, end, cells + 1)
     low, high = np.sort([edges[:-1], edges[1:]], axis=0)[..., None]

@@ -105,11 +105,10 @@ def band_course(model: MaskedImageModel, paths: Sequence[Path], edges: Sequence[
     """
     from .held_out import fixed_masks
     from .pictures import intensities, reconstruct
-    from .runs import image_batch, normalized
+    from .runs import input_batches
     edges = band_edges(model.input_size, edges) if isinstance(edges, int) else list(edges)
     found = []
-    for start in range(0, len(paths), _BATCH):
-        inputs = normalized(model, image_batch(paths[start:start + _BATCH], model.input_size, cfg))
+    for start, inputs in input_batches(model, paths, _BATCH, cfg):
         result = reconstruct(model, inputs, fixed_masks(model, len(inputs), seed + start))
         if 'pasted' not in result:
             raise InputError(f'PSNR needs a target with colours, which {type(model.target_generator).__name__} has not')

@@ -14,8 +14,9 @@ from ..errors import InputError
 from ..models import MaskedImageModel
 from ..models.preprocessors import FixedMasks
 from ..ops import map_to_tokens, resize_mask
+from .coverage import overlaps
 from .pictures import denormalize, reconstruct
-from .runs import image_batch, normalized, undisturbed
+from .runs import input_batches, undisturbed
 
 _BATCH = 64
 
@@ -25,14 +26,6 @@ def fixed_masks(model: MaskedImageModel, batch: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     masks = model.data_preprocessor.mask_strategy(batch, model.input_size, generator, torch.device('cpu'))
     return masks.to(next(model.parameters()).device)
-
-
-def _shares(pixels: int, units: int) -> Tensor:
-    """How much of each unit every pixel of a line is, [units, pixels]; rows sum to 1."""
-    edges = torch.linspace(0, pixels, units + 1, dtype=torch.float64)[:, None]
-    place = torch.arange(pixels, dtype=torch.float64)
-    overlap = torch.minimum(edges[1:], place + 1) - torch.maximum(edges[:-1], place)
-    return overlap.clamp(min=0) * units / pixels
 
 
 def drawn_mask(path: str | Path, grid: tuple[int, int], share: float = 0.5) -> Tensor:
@@ -56,8 +49,9 @@ def drawn_mask(path: str | Path, grid: tuple[int, int], share: float = 0.5) -> T
     if len(masks) > 1:
         raise InputError(f'a drawn mask has two dimensions, but {path} holds {len(masks)} masks')
     height, width = masks.shape[1:]
-    covered = _shares(height, grid[0]) @ masks[0].double() @ _shares(width, grid[1]).T
-    mask = covered > share + 1e-9  # rounding
+    areas = overlaps(0, height, grid[0], height) @ masks[0].numpy() @ overlaps(0, width, grid[1], width).T
+    covered = areas * (grid[0] * grid[1] / (height * width))
+    mask = torch.from_numpy(covered > share + 1e-9)  # rounding
     if mask.all() or not mask.any():
         raise InputError(f'{path} covers {"all" if mask.all() else "none"} of {grid[0]}x{grid[1]} units by more than '
                          f'a share of {share:g}; a reconstruction needs masked and visible ones')
@@ -75,8 +69,7 @@ def held_out_loss(model: MaskedImageModel, paths: Sequence[Path], cfg: Config | 
     """
     total = 0.
     with undisturbed(model, seed):
-        for start in range(0, len(paths), _BATCH):
-            inputs = normalized(model, image_batch(paths[start:start + _BATCH], model.input_size, cfg))
+        for start, inputs in input_batches(model, paths, _BATCH, cfg):
             losses = model(inputs, mask=fixed_masks(model, len(inputs), seed + start), mode='loss')
             total += len(inputs) * float(model.parse_losses(losses)[0])
     return total / len(paths)

@@ -2,12 +2,22 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..errors import InputError
 
 Split = tuple[np.ndarray, np.ndarray]
+
+
+def training_part(number: int, share: float, seed: int) -> np.ndarray:
+    """Places of a random part of ``number`` samples, at least one of them."""
+    return np.random.default_rng(seed).permutation(number)[:max(1, round(share * number))]
+
+
+def standardized_regression(strength: float) -> Pipeline:
+    """A logistic regression on standardised features; ``strength`` is the inverse of its L2 regularisation."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
 
 
 def linear_probe(train: Split, val: Split, seed: int, share: float = 0.9, strength: float = 0.1) -> float:
@@ -24,10 +34,10 @@ def linear_probe(train: Split, val: Split, seed: int, share: float = 0.9, streng
         Accuracy in [0, 1].
     """
     features, labels = train
-    part = np.random.default_rng(seed).permutation(len(labels))[:max(1, round(share * len(labels)))]
+    part = training_part(len(labels), share, seed)
     if len(np.unique(labels[part])) < 2:
         raise InputError('a linear probe needs labelled images of at least two classes')
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
+    probe = standardized_regression(strength)
     return float(probe.fit(features[part], labels[part]).score(*val))
 
 

@@ -106,6 +106,14 @@ class _Resize:
         return {**results, 'img': resized.numpy(), 'img_shape': self.size}
 
 
+def innermost_dataset(loader: dict | None) -> dict:
+    """Config of the data set inside all wrappers of a loader's; nothing for no loader."""
+    dataset = loader or {}
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
 def whole_images(size: tuple[int, int], cfg: Config | None = None) -> list:
     """Pipeline that reads whole images at one size.
 
@@ -113,9 +121,7 @@ def whole_images(size: tuple[int, int], cfg: Config | None = None) -> list:
         size: (H, W) in pixels.
         cfg: Config of a run, whose own first transform then reads the files.
     """
-    dataset = cfg.get('train_dataloader') or {} if cfg else {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
+    dataset = innermost_dataset(cfg.get('train_dataloader') if cfg else None)
     pipeline = dataset.get('pipeline') or [dict(type='mim_plugins.LoadRGBImage')]
     return [pipeline[0], _Resize(size), dict(type='mmpretrain.PackInputs')]
 
@@ -156,3 +162,20 @@ def undisturbed(model: MaskedImageModel, seed: int = 0) -> Iterator[None]:
 def normalized(model: MaskedImageModel, batch: dict) -> Tensor:
     """Images [B, C, H, W] of a collated batch as the model sees them; no mask is drawn."""
     return super(MaskingDataPreprocessor, model.data_preprocessor).forward(batch)['inputs']
+
+
+def input_batches(model: MaskedImageModel, paths: Sequence[Path], number: int,
+                  cfg: Config | None = None) -> Iterator[tuple[int, Tensor]]:
+    """Whole images as the model sees them at its size, ``number`` at a time.
+
+    Args:
+        model: The model.
+        paths: Files.
+        number: Images per batch.
+        cfg: Config of the run, whose own first transform then reads the files.
+
+    Yields:
+        Place of the batch's first file, and normalised images [B, C, H, W].
+    """
+    for start in range(0, len(paths), number):
+        yield start, normalized(model, image_batch(paths[start:start + number], model.input_size, cfg))

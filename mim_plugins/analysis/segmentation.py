@@ -6,15 +6,12 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from PIL import Image
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import jaccard_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ..errors import InputError
 from ..models import MaskedImageModel
-from ..ops import tokens_to_map
-from .runs import image_batch, image_paths, normalized, undisturbed
+from .probe import standardized_regression, training_part
+from .runs import image_paths, input_batches, undisturbed
 
 _BATCH = 64
 
@@ -43,14 +40,9 @@ def segmentation_features(model: MaskedImageModel, root: Path, split: str,
         raise InputError(f'{len(missing)} of {len(paths)} pictures in {images} have no annotation, the first '
                          f'{missing[0]}')
     height, width = size = model.input_size
-    maps = []
     with undisturbed(model):
-        for start in range(0, len(paths), _BATCH):
-            inputs = normalized(model, image_batch(paths[start:start + _BATCH], size, cfg))
-            features = model(inputs, mode='tensor')
-            last = features if isinstance(features, torch.Tensor) else features[-1]
-            maps.append((last if last.ndim == 4 else tokens_to_map(
-                last[:, model.neck.num_extra_tokens:], model.neck.grid(size))).float().cpu())
+        maps = [model.neck.as_map(model(inputs, mode='tensor'), size).float().cpu()
+                for _, inputs in input_batches(model, paths, _BATCH, cfg)]
     resized = [np.asarray(Image.open(path).resize((width, height), Image.Resampling.NEAREST)) for path in labels]
     return torch.cat(maps).numpy(), np.stack(resized)
 
@@ -93,12 +85,12 @@ def segmentation_probe(train: tuple[np.ndarray, np.ndarray], val: tuple[np.ndarr
         Mean over the classes, in [0, 1].
     """
     features, labels = train
-    part = np.random.default_rng(seed).permutation(len(labels))[:max(1, round(share * len(labels)))]
+    part = training_part(len(labels), share, seed)
     cells = cell_labels(labels[part], features.shape[2:], ignore).ravel()
     known = cells >= 0
     if len(np.unique(cells[known])) < 2:
         raise InputError('a segmentation probe needs annotations of at least two classes')
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
+    probe = standardized_regression(strength)
     probe.fit(_places(features[part])[known], cells[known])
     held_out, expected = val
     scores = probe.decision_function(_places(held_out))

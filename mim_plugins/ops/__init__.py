@@ -14,11 +14,12 @@ from .positions import (
     token_grid,
 )
 from .seeds import key_seed
+from .sizes import read_size
 
 __all__ = [
     'block_masks', 'check_radius', 'columns_come_first', 'divide', 'filter_frequencies', 'hog', 'key_seed', 'low_pass',
     'map_to_tokens', 'mask_count', 'nearest_colors', 'normalize_patches', 'patchify', 'radial_frequencies',
-    'random_masks', 'relative_position_index', 'resize_mask', 'resize_pair_bias', 'resize_position_embedding',
-    'resize_position_table', 'restore_patches', 'sin_cos_position_embedding', 'square_masks', 'token_grid',
-    'tokens_to_map', 'unpatchify', 'visible_places'
+    'random_masks', 'read_size', 'relative_position_index', 'resize_mask', 'resize_pair_bias',
+    'resize_position_embedding', 'resize_position_table', 'restore_patches', 'sin_cos_position_embedding',
+    'square_masks', 'token_grid', 'tokens_to_map', 'unpatchify', 'visible_places'
 ]

@@ -52,14 +52,13 @@ def read_recipe(file: Path) -> tuple[list[dict], dict]:
     from mmengine.config import Config
 
     from mim_plugins.analysis.coverage import geometric
+    from mim_plugins.analysis.runs import innermost_dataset
     try:
         cfg = Config.fromfile(file)
         strategy = {'type': 'mim_plugins.RandomMasks', **cfg.model.data_preprocessor.mask}
-        part = cfg['train_dataloader']
-        while 'dataset' in part:
-            part = part['dataset']
-        crops = geometric(part['pipeline'])
-        left_out = [str(step['type']) for step in part['pipeline'] if step not in crops]
+        pipeline = innermost_dataset(cfg['train_dataloader'])['pipeline']
+        crops = geometric(pipeline)
+        left_out = [str(step['type']) for step in pipeline if step not in crops]
     except (OSError, KeyError, AttributeError) as error:
         raise InputError(
             f'--config must be a recipe with masks and a training pipeline, but {file} is not: {error}') from error

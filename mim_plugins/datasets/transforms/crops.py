@@ -13,6 +13,7 @@ from mmcv.transforms import BaseTransform
 from mmpretrain.datasets import RandomResizedCrop as _RandomResizedCrop
 
 from mim_plugins.errors import InputError
+from mim_plugins.ops import read_size
 from mim_plugins.registry import TRANSFORMS
 
 
@@ -110,9 +111,7 @@ class _WholeImageCrop(BaseTransform):
     padding = 0
 
     def __init__(self, scale: int | tuple[int, int], backend: str = 'pillow', interpolation: str = 'bilinear') -> None:
-        self.scale = (scale, scale) if isinstance(scale, int) else tuple(scale)
-        if len(self.scale) != 2 or not all(isinstance(side, int) and side > 0 for side in self.scale):
-            raise InputError(f'a crop must be a positive number of pixels or (height, width), but is {scale!r}')
+        self.scale = read_size(scale)
         self.backend = backend
         self.interpolation = interpolation
 

@@ -13,7 +13,7 @@ from ...analysis.runs import normalized, undisturbed
 from ...datasets import KeyedInfiniteSampler, KeyedSampler, SampleKey
 from ...errors import InputError
 from ...models import MaskedImageModel
-from ...models.algorithms import read_size
+from ...ops import read_size
 from ...registry import HOOKS
 
 

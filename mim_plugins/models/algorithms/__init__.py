@@ -1,6 +1,6 @@
-from .base import MaskedImageModel, read_size
+from .base import MaskedImageModel
 from .fastmim import FastMIM
 from .mae import MAE, PixMIM
 from .simmim import SimMIM
 
-__all__ = ['FastMIM', 'MAE', 'MaskedImageModel', 'PixMIM', 'SimMIM', 'read_size']
+__all__ = ['FastMIM', 'MAE', 'MaskedImageModel', 'PixMIM', 'SimMIM']

@@ -1,28 +1,13 @@
 """What every masked-image-modelling algorithm shares: the wiring, the batched mask and the input size."""
-from collections.abc import Sequence
-
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor
 
 from ...errors import InputError
-from ...ops import divide
+from ...ops import divide, read_size
 from ...registry import MODELS
 from ..backbones import with_input_size
 from ..options import filled_in
 from ..preprocessors import MaskingDataPreprocessor
-
-
-def read_size(size: int | Sequence[int]) -> tuple[int, int]:
-    """(H, W) of one number or two.
-
-    Raises:
-        InputError: It is something else.
-    """
-    sides = (size, size) if isinstance(size, int) else size
-    if not (isinstance(sides, (tuple, list)) and len(sides) == 2 and all(
-            isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)):
-        raise InputError(f'a size must be a positive number of pixels or (height, width), but is {size!r}')
-    return tuple(sides)
 
 
 class MaskedImageModel(BaseSelfSupervisor):

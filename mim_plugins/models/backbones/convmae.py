@@ -13,7 +13,7 @@ from ...ops import map_to_tokens, resize_mask, tokens_to_map, visible_places
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained
 from ..position_tables import SinCosTable
-from .stages import check_stride
+from .stages import check_outputs, check_stride
 
 _KEYS = ('embed_dims', 'depths', 'num_heads')
 # As released: only the ViT blocks and the last norm have 1e-6.
@@ -85,10 +85,8 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
         if not arch or set(arch) != set(_KEYS) or not len(arch['embed_dims']) == len(arch['depths']) == 3:
             raise InputError(f'arch must be one of {", ".join(self.arch_zoo)} or a dict with {", ".join(_KEYS)} of '
                              f'three stages, but is {arch!r}')
-        if not out_indices or not set(out_indices) <= {0, 1, 2}:
-            raise InputError(f'out_indices must name stages from 0 to 2, but is {tuple(out_indices)}')
         self.embed_dims, self.depths = arch['embed_dims'], arch['depths']
-        self.out_indices = tuple(out_indices)
+        self.out_indices = check_outputs(out_indices, stages=3)
         first, second, width = self.embed_dims
         rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths)).tolist())
         self.patch_embed1 = _Embedding(in_channels, first, 4)

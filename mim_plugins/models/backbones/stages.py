@@ -22,14 +22,14 @@ def stage_settings(zoo: dict[str, dict], arch: str | dict, keys: Sequence[str]) 
     return zoo[arch]
 
 
-def check_outputs(out_indices: Sequence[int]) -> tuple[int, ...]:
-    """Stages to give, each of 0 to 3.
+def check_outputs(out_indices: Sequence[int], stages: int = 4) -> tuple[int, ...]:
+    """Stages to give, counted from 0, of an encoder of so many.
 
     Raises:
         InputError: There is no such stage.
     """
-    if not out_indices or not set(out_indices) <= set(range(4)):
-        raise InputError(f'out_indices must name stages from 0 to 3, but is {tuple(out_indices)}')
+    if not out_indices or not set(out_indices) <= set(range(stages)):
+        raise InputError(f'out_indices must name stages from 0 to {stages - 1}, but is {tuple(out_indices)}')
     return tuple(out_indices)
 
 
