@@ -1,9 +1,10 @@
 """Parts of the masked-image-modelling pipeline, one room per role."""
-from .algorithms import MAE, FastMIM, MaskedImageModel, PixMIM, SimMIM
+from .algorithms import MAE, FastMIM, MaskedImageModel, MixMIM, PixMIM, SimMIM
 from .backbones import (
     CMT,
     ConvMAEEncoder,
     MFFVisionTransformer,
+    MixMIMTransformer,
     PyramidVisionTransformer,
     ResizableBEiT,
     ResizableSwin,
@@ -11,11 +12,18 @@ from .backbones import (
     SinCosVisionTransformer,
     TIMMEncoder,
 )
-from .fills import Fill, ImageTokenFill, PatchTokenFill, TokenDropFill
+from .fills import Fill, ImageTokenFill, MixFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
 from .losses import ReconstructionLoss
 from .necks import Decoder, InverseSwinDecoder, LinearDecoder, MAEDecoder, MLPDecoder, TransformerDecoder
-from .preprocessors import BlockMasks, FixedMasks, MaskingDataPreprocessor, RandomMasks, SquareMasks
+from .preprocessors import (
+    BlockMasks,
+    FixedMasks,
+    MaskingDataPreprocessor,
+    MixedMaskingDataPreprocessor,
+    RandomMasks,
+    SquareMasks,
+)
 from .targets import (
     ClassTarget,
     ColorBinTarget,
@@ -29,9 +37,10 @@ from .targets import (
 )
 
 __all__ = [
-    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder', 'FastMIM',
-    'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder', 'LowPassTarget', 'MAE',
-    'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel', 'MaskingDataPreprocessor',
+    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder',
+    'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder',
+    'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel',
+    'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer', 'MixedMaskingDataPreprocessor',
     'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer', 'RandomMasks', 'ReconstructionHead',
     'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM', 'SinCosVisionTransformer',
     'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill', 'TokenizerTarget', 'TransformerDecoder'

@@ -1,5 +1,6 @@
 """The mathematics: pure functions on tensors, without state or registry."""
 from .colors import nearest_colors, restore_patches
+from .groups import same_group, separate_groups
 from .hog import hog
 from .low_pass import check_radius, filter_frequencies, low_pass, radial_frequencies
 from .masks import block_masks, mask_count, random_masks, resize_mask, square_masks, visible_places
@@ -20,6 +21,6 @@ __all__ = [
     'block_masks', 'check_radius', 'columns_come_first', 'divide', 'filter_frequencies', 'hog', 'key_seed', 'low_pass',
     'map_to_tokens', 'mask_count', 'nearest_colors', 'normalize_patches', 'patchify', 'radial_frequencies',
     'random_masks', 'read_size', 'relative_position_index', 'resize_mask', 'resize_pair_bias',
-    'resize_position_embedding', 'resize_position_table', 'restore_patches', 'sin_cos_position_embedding',
-    'square_masks', 'token_grid', 'tokens_to_map', 'unpatchify', 'visible_places'
+    'resize_position_embedding', 'resize_position_table', 'restore_patches', 'same_group', 'separate_groups',
+    'sin_cos_position_embedding', 'square_masks', 'token_grid', 'tokens_to_map', 'unpatchify', 'visible_places'
 ]

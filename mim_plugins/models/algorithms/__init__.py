@@ -1,6 +1,7 @@
 from .base import MaskedImageModel
 from .fastmim import FastMIM
 from .mae import MAE, PixMIM
+from .mixmim import MixMIM
 from .simmim import SimMIM
 
-__all__ = ['FastMIM', 'MAE', 'MaskedImageModel', 'PixMIM', 'SimMIM']
+__all__ = ['FastMIM', 'MAE', 'MaskedImageModel', 'MixMIM', 'PixMIM', 'SimMIM']

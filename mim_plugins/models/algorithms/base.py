@@ -7,7 +7,7 @@ from ...ops import divide, read_size
 from ...registry import MODELS
 from ..backbones import with_input_size
 from ..options import filled_in
-from ..preprocessors import MaskingDataPreprocessor
+from ..preprocessors import MaskingDataPreprocessor, MixedMaskingDataPreprocessor
 
 
 class MaskedImageModel(BaseSelfSupervisor):
@@ -25,7 +25,11 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     Raises:
         InputError: Size, mask unit, stride and target cell do not fit each other.
+
+    Attributes:
+        takes_mixed_images: The preprocessor fills masked units by itself and hands the clean images on.
     """
+    takes_mixed_images = False
 
     def __init__(self, backbone: dict, neck: dict, head: dict, target_generator: dict,
                  input_size: int | tuple[int, int], fill: dict, data_preprocessor: dict,
@@ -43,16 +47,18 @@ class MaskedImageModel(BaseSelfSupervisor):
             target_generator=target_generator,
             data_preprocessor=dict(data_preprocessor),
             init_cfg=init_cfg)
-        if not isinstance(self.data_preprocessor, MaskingDataPreprocessor):
-            raise InputError(f'{type(self).__name__} needs a masking data preprocessor such as '
-                             f'mim_plugins.MaskingDataPreprocessor, but got {type(self.data_preprocessor).__name__}')
+        wanted = MixedMaskingDataPreprocessor if self.takes_mixed_images else MaskingDataPreprocessor
+        if not isinstance(self.data_preprocessor, wanted) or self.takes_mixed_images != isinstance(
+                self.data_preprocessor, MixedMaskingDataPreprocessor):
+            raise InputError(f'{type(self).__name__} needs the data preprocessor mim_plugins.{wanted.__name__}, '
+                             f'but got {type(self.data_preprocessor).__name__}')
         self._check_loss()
         self.fill = MODELS.build(fill)
         self.fill.attach(self.backbone)
-        if self.fill.drops_tokens != self.neck.inserts_mask_tokens:
+        if self.fill.drops_tokens and not self.neck.inserts_mask_tokens:
             raise InputError('a fill that keeps masked tokens from the encoder, as TokenDropFill, goes with a decoder '
-                             'that inserts them, as MAEDecoder, and only with such a one, but '
-                             f'{type(self.fill).__name__} came with {type(self.neck).__name__}')
+                             f'that inserts them, as MAEDecoder, but {type(self.fill).__name__} came with '
+                             f'{type(self.neck).__name__}')
         extra = getattr(self.backbone, 'num_extra_tokens', self.neck.num_extra_tokens)
         if self.fill.drops_tokens and extra != self.neck.num_extra_tokens:
             raise InputError(f'the encoder gives {extra} extra tokens before the visible ones, but the neck was told '
@@ -99,7 +105,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         self.input_size = size
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mask: Tensor | None = None,
-                mode: str = 'tensor') -> Tensor | dict | tuple:
+                mode: str = 'tensor', **others: Tensor) -> Tensor | dict | tuple:
         """Run.
 
         Args:
@@ -108,6 +114,7 @@ class MaskedImageModel(BaseSelfSupervisor):
             mask: Bool [B, h, w], True = masked; needed for ``'loss'`` and ``'predict'``.
             mode: ``'tensor'`` gives the encoder's features of the unmasked images, ``'loss'`` the losses,
                 ``'predict'`` what :meth:`reconstruct` gives.
+            **others: What else the preprocessor hands on, for :meth:`loss` and :meth:`reconstruct`.
 
         Raises:
             InputError: No mask, another size than the model's, or an unknown mode.
@@ -122,7 +129,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         if tuple(inputs.shape[-2:]) != self.input_size:
             raise InputError(f'the model was built for images of {self.input_size[0]}x{self.input_size[1]}, '
                              f'but {inputs.shape[-2]}x{inputs.shape[-1]} came from the pipeline')
-        return self.loss(inputs, mask) if mode == 'loss' else self.reconstruct(inputs, mask)
+        return (self.loss if mode == 'loss' else self.reconstruct)(inputs, mask, **others)
 
     def predict(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Decode the corrupted images [B, C, H, W] into a map on the target's grid."""
@@ -131,9 +138,12 @@ class MaskedImageModel(BaseSelfSupervisor):
     def loss(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Losses of normalised images [B, C, H, W] under a mask [B, h, w]; True = masked."""
         target = self.target_generator(inputs)
-        watched = {name: value for part in (self.target_generator, self.backbone) if hasattr(part, 'watched')
-                   for name, value in part.watched().items()}
-        return dict(loss=self.head.loss(self.predict(inputs, mask), target, mask), **watched)
+        return dict(loss=self.head.loss(self.predict(inputs, mask), target, mask), **self.watched())
+
+    def watched(self) -> dict[str, Tensor]:
+        """Detached values of the parts that a training's log should follow."""
+        return {name: value for part in (self.target_generator, self.backbone) if hasattr(part, 'watched')
+                for name, value in part.watched().items()}
 
     def reconstruct(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """What the loss compares, for pictures and monitors.

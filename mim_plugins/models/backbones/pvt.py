@@ -1,3 +1,6 @@
+import itertools
+import math
+import operator
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,7 +13,7 @@ from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...ops import tokens_to_map
+from ...ops import resize_mask, same_group, tokens_to_map
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
 from .stages import check_outputs, check_stride, layer_depth, stage_settings
@@ -20,12 +23,25 @@ _SHARED = dict(embed_dims=[64, 128, 320, 512], num_heads=[1, 2, 5, 8], mlp_ratio
 _PATCHES = (4, 2, 2, 2)
 
 
+class GroupAttention:
+    """``scaled_dot_product_attention`` whose queries see keys of their own group.
+
+    Attributes:
+        allowed: Bool [B, 1, N, M], True = may see; None lets all see all.
+    """
+    allowed: Tensor | None = None
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.) -> Tensor:
+        return F.scaled_dot_product_attention(query, key, value, self.allowed, dropout_p)
+
+
 class _Block(GSAEncoderLayer):
     """mmpretrain's block with stochastic depth once per branch."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.drop_path = nn.Identity()  # attention and FFN have their own; mmpretrain drops each branch twice
+        self.attn.scaled_dot_product_attention = GroupAttention()
 
 
 @MODELS.register_module()
@@ -34,7 +50,10 @@ class PyramidVisionTransformer(BaseModule):
 
     Four stages of patch embedding, learned position embedding and blocks whose attention reads a
     spatially reduced map; a final LayerNorm. Position embeddings keep the shape of ``img_size`` and are
-    resized in the forward (bilinear).
+    resized in the forward (bilinear). It can keep the two images of a mixed one apart (MixMIM, arXiv 2205.13137).
+
+    Attributes:
+        group_stride: Side in pixels of the smallest unit that neither a stage nor its attention merges with others.
 
     Args:
         arch: ``'tiny'``, ``'small'``, ``'medium'``, ``'large'``, or a dict with one number per stage under
@@ -77,6 +96,8 @@ class PyramidVisionTransformer(BaseModule):
                              f"{arch['sr_ratios']}")
         self.out_indices = check_outputs(out_indices)
         self.out_type = out_type
+        self.group_stride = max(math.prod(_PATCHES), *map(math.prod, zip(itertools.accumulate(
+            _PATCHES, operator.mul), arch['sr_ratios'], strict=True)))
         self.embed_dims = arch['embed_dims']
         self.depths = arch['depths']
         grid = to_2tuple(img_size)
@@ -117,13 +138,38 @@ class PyramidVisionTransformer(BaseModule):
         resized = F.interpolate(tokens_to_map(table, own), grid, mode='bilinear', align_corners=False)
         return resized.flatten(2).transpose(1, 2)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Encode images [B, C, H, W].
+    def stage_entries(self) -> list[tuple[nn.Module, int]]:
+        """Module that each stage's tokens come into first, and their width."""
+        return [(blocks[0], width) for blocks, width in zip(self.stages, self.embed_dims, strict=True)]
+
+    def _set_groups(self, groups: Tensor | None, size: tuple[int, int]) -> None:
+        stride = 1
+        for blocks, patch in zip(self.stages, _PATCHES, strict=True):
+            stride *= patch
+            grid, reduction = (size[0] // stride, size[1] // stride), blocks[0].attn.sr_ratio
+            allowed = None if groups is None else same_group(*(resize_mask(groups, places).flatten(1) for places in (
+                grid, (grid[0] // reduction, grid[1] // reduction))))
+            for block in blocks:
+                block.attn.scaled_dot_product_attention.allowed = allowed
+
+    def forward(self, images: Tensor, groups: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Encode.
+
+        Args:
+            images: [B, C, H, W].
+            groups: Bool [B, h, w] of units of a multiple of ``group_stride`` pixels: tokens attend those of their own
+                group only. None joins all.
 
         Returns:
             Maps [B, C, h, w] of the stages in ``out_indices``; the cls token [B, C] for the last one if asked for.
+
+        Raises:
+            InputError: Sides that are no multiples of 32, or groups for an encoder whose cls token would join them.
         """
         check_stride(images, 32)
+        if groups is not None and self.cls_token is not None:
+            raise InputError('a cls token would join the groups: with_cls_token=False')
+        self._set_groups(groups, tuple(images.shape[-2:]))
         outputs, features = [], images
         last = len(self.stages) - 1
         for number, (embed, blocks) in enumerate(zip(self.patch_embeds, self.stages, strict=True)):

@@ -1,18 +1,19 @@
 """Swin and SwinV2 at any size, with parameters of constant shape."""
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from mmengine.logging import print_log
 from mmpretrain.models import SwinTransformer, SwinTransformerV2
 from mmpretrain.models.utils import to_2tuple
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import InputError
 from ...ops.positions import resize_position_table, token_grid
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
 from .depth import cut_arch
-from .window_attention import WindowAttention, set_stage_window, stage_windows, window_at
+from .window_attention import WindowAttention, set_stage_groups, set_stage_window, stage_windows, window_at
 
 
 class _ResizableWindows:
@@ -38,10 +39,14 @@ class _ResizableWindows:
         Raises:
             InputError: The size has no whole windows.
         """
-        grid = token_grid(size, self._patch)
-        windows = stage_windows(self._window(size), grid, len(self.stages))
-        for number, (stage, window) in enumerate(zip(self.stages, windows, strict=True)):
-            set_stage_window(stage.blocks, window, (-(-grid[0] // 2**number), -(-grid[1] // 2**number)))
+        windows = stage_windows(self._window(size), token_grid(size, self._patch), len(self.stages))
+        for stage, window, grid in zip(self.stages, windows, self._stage_grids(size), strict=True):
+            set_stage_window(stage.blocks, window, grid)
+
+    def _stage_grids(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Tokens in height and width of each stage's map for images of ``size`` (H, W)."""
+        height, width = token_grid(size, self._patch)
+        return [(-(-height // 2**number), -(-width // 2**number)) for number in range(len(self.stages))]
 
 
 @MODELS.register_module()
@@ -50,7 +55,7 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
 
     At the size it is built for it equals mmpretrain's with the same weights (where ``pad_small_map`` is off),
     and its state dict has the same names and shapes. At another size, tables of relative positions are
-    interpolated inside the forward.
+    interpolated inside the forward. It can keep the two images of a mixed one apart (MixMIM, arXiv 2205.13137).
 
     Args:
         arch: As mmpretrain's.
@@ -101,6 +106,31 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
         blocks = stage.get('block_cfgs', {})
         blocks = with_own(blocks) if isinstance(blocks, dict) else [with_own(block) for block in blocks]
         return {**stage, 'window_size': window, 'block_cfgs': blocks}
+
+    @property
+    def group_stride(self) -> int:
+        """Side in pixels of the smallest unit that no stage merges with its neighbours."""
+        return math.lcm(*self._patch) * 2**(len(self.stages) - 1)
+
+    def stage_entries(self) -> list[tuple[nn.Module, int]]:
+        """Module that each stage's tokens come into first, and their width."""
+        return [(stage, stage.embed_dims) for stage in self.stages]
+
+    def forward(self, x: Tensor, groups: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Encode.
+
+        Args:
+            x: Images [B, C, H, W].
+            groups: Bool [B, h, w] of units of a multiple of ``group_stride`` pixels: tokens attend those of their own
+                group only. None joins all.
+
+        Returns:
+            Maps of the stages in ``out_indices``, as mmpretrain's.
+        """
+        # They stay until the next call: activation checkpointing runs the blocks again in the backward.
+        for stage, grid in zip(self.stages, self._stage_grids(tuple(x.shape[-2:])), strict=True):
+            set_stage_groups(stage.blocks, groups, grid)
+        return super().forward(x)
 
     def _prepare_relative_position_bias_table(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # mmpretrain's own needs scipy.interpolate.interp2d, which is gone.

@@ -8,7 +8,10 @@ from mmpretrain.models.utils import WindowMSA, WindowMSAV2
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...ops.positions import relative_position_index, resize_position_table
+from ...ops import relative_position_index, resize_mask, resize_position_table, separate_groups
+
+# Group of the places that pad a map; images have groups 0 and 1.
+_PADDING = 2
 
 
 class WindowAttention(WindowMSA):
@@ -23,7 +26,11 @@ class WindowAttention(WindowMSA):
         num_heads: Attention heads.
         table_window: The window that the table is made for; None is ``window_size``.
         **options: mmpretrain's.
+
+    Attributes:
+        groups: Group of each token, integers [B * W, N]; tokens attend their own only. None joins all.
     """
+    groups: Tensor | None = None
 
     def __init__(self, embed_dims: int, window_size: tuple[int, int], num_heads: int,
                  table_window: tuple[int, int] | None = None, **options: Any) -> None:
@@ -52,6 +59,8 @@ class WindowAttention(WindowMSA):
             [B * W, N, C].
         """
         query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        if self.groups is not None:
+            query, key = separate_groups(query, key, self.groups, self.scale)
         bias = self.position_bias()
         if mask is not None:
             # Windows and heads on one axis, so that the bias is not repeated for each image.
@@ -111,6 +120,52 @@ def set_stage_window(blocks: Sequence[nn.Module], window: int, grid: tuple[int, 
             attention.w_msa.set_window((window, window))
         else:
             set_log_window(attention.w_msa, (window, window), attention.w_msa.pretrained_window)
+
+
+def set_stage_groups(blocks: Sequence[nn.Module], groups: Tensor | None, grid: tuple[int, int]) -> None:
+    """Let the tokens of a Swin stage attend their own group only, until further notice.
+
+    Args:
+        blocks: mmpretrain's SwinBlock with our attention.
+        groups: Bool [B, h, w] with h, w dividing the grid; None joins all.
+        grid: Tokens in height and width of the stage's map.
+    """
+    windowed: dict[int, Tensor] = {}
+    for block in blocks:
+        window, shift = block.attn.window_size, block.attn.shift_size
+        if groups is not None and shift not in windowed:
+            windowed[shift] = window_groups(resize_mask(groups, grid), (window, window), shift)
+        block.attn.w_msa.groups = windowed.get(shift)
+
+
+def window_groups(groups: Tensor, window: tuple[int, int], shift: int = 0) -> Tensor:
+    """Groups of the tokens in each window; places that pad the map are a group of their own.
+
+    Args:
+        groups: Bool [B, h, w], one for each token.
+        window: Tokens in height and width.
+        shift: Tokens by which the windows lie lower and further right.
+
+    Returns:
+        Integers [B * W, N], the W windows of one image after another.
+    """
+    pad = [-side % step for side, step in zip(groups.shape[1:], window, strict=True)]
+    padded = F.pad(groups.to(torch.uint8), (0, pad[1], 0, pad[0]), value=_PADDING).roll((-shift, -shift), (1, 2))
+    return partition(padded[..., None], window).flatten(1)
+
+
+def partition(maps: Tensor, window: tuple[int, int]) -> Tensor:
+    """Cut maps [B, H, W, C] into windows [B * W, N, C], the W windows of one image after another."""
+    rows, columns = maps.shape[1] // window[0], maps.shape[2] // window[1]
+    cut = maps.reshape(len(maps), rows, window[0], columns, window[1], -1)
+    return cut.transpose(2, 3).reshape(-1, window[0] * window[1], maps.shape[-1])
+
+
+def join(windows: Tensor, window: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """Lay windows [B * W, N, C] out as the tokens [B, H * W, C] of a grid: the inverse of :func:`partition`."""
+    rows, columns = grid[0] // window[0], grid[1] // window[1]
+    cut = windows.reshape(-1, rows, columns, *window, windows.shape[-1])
+    return cut.transpose(2, 3).reshape(-1, grid[0] * grid[1], windows.shape[-1])
 
 
 def window_at(size: tuple[int, int], window_stride: int) -> int:

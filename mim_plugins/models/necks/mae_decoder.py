@@ -5,17 +5,18 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...ops import visible_places
+from ...ops import resize_mask, visible_places
 from ...registry import MODELS
 from .transformer_decoder import TransformerDecoder
 
 
 @MODELS.register_module()
 class MAEDecoder(TransformerDecoder):
-    """A transformer decoder with one learnable token in all places that the encoder did not see.
+    """A transformer decoder with one learnable token in all masked places.
 
-    MAE, arXiv 2111.06377, section 3. The visible tokens come as :class:`TokenDropFill` leaves them, in the order of
-    the grid; a fixed sine-cosine embedding tells the others apart.
+    MAE, arXiv 2111.06377, section 3. The visible tokens come alone, as :class:`TokenDropFill` leaves them, in the order
+    of the grid, or with those of all places, of which the masked ones are then replaced (MixMIM, arXiv 2205.13137). A
+    fixed sine-cosine embedding tells the learnable ones apart.
 
     Args:
         embed_dims: Width of the blocks.
@@ -25,7 +26,7 @@ class MAEDecoder(TransformerDecoder):
         **options: Those of :class:`Decoder`.
 
     Raises:
-        InputError: From a call, no mask, or features that are not visible tokens of this width.
+        InputError: From a call, no mask, or features that are neither of the visible nor of all places.
     """
     inserts_mask_tokens = True
 
@@ -45,6 +46,11 @@ class MAEDecoder(TransformerDecoder):
         features = features if isinstance(features, Tensor) else features[-1]
         grid, extra = self.grid(size), self.num_extra_tokens
         number, visible = grid[0] * grid[1], features.shape[1] - extra
+        if features.ndim == 4 or visible == number:
+            tokens, extra = super().embedded(features, size, mask)
+            masked = resize_mask(mask, grid).flatten(1).unsqueeze(-1)
+            full = torch.where(masked, self.mask_token.to(tokens.dtype), tokens[:, extra:])
+            return torch.cat([tokens[:, :extra], full], dim=1), extra
         if features.ndim != 3 or features.shape[-1] != self.in_channels or not 0 < visible <= number:
             raise InputError(
                 f'the decoder expects {extra} extra and at most {number} visible tokens of {self.in_channels} '

@@ -1,4 +1,7 @@
 from .mask_strategies import BlockMasks, FixedMasks, RandomMasks, SquareMasks
 from .masking import MaskingDataPreprocessor
+from .mixing import MixedMaskingDataPreprocessor
 
-__all__ = ['BlockMasks', 'FixedMasks', 'MaskingDataPreprocessor', 'RandomMasks', 'SquareMasks']
+__all__ = [
+    'BlockMasks', 'FixedMasks', 'MaskingDataPreprocessor', 'MixedMaskingDataPreprocessor', 'RandomMasks', 'SquareMasks'
+]

@@ -3,6 +3,7 @@
 A strategy has a ``unit`` (side of a masked unit in pixels), a ``ratio`` (None if its masks are given), tells
 the ``grid`` of units in an image and refuses sizes at which it cannot work.
 """
+import random
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Literal
@@ -54,28 +55,38 @@ class DrawnMasks(MaskStrategy):
         ratio: Share of the units to mask, in (0, 1).
         rounding: How the count is rounded, see :func:`mim_plugins.ops.mask_count`.
         shared: One mask for the whole batch instead of one for each sample.
+        ratio_range: Each batch draws its own ratio, uniform from ``ratio`` to ``ratio + ratio_range`` (MixMIM, arXiv
+            2205.13137, released code).
     """
 
-    def __init__(self, unit: int, ratio: float, rounding: Rounding, shared: bool) -> None:
+    def __init__(self, unit: int, ratio: float, rounding: Rounding, shared: bool, ratio_range: float) -> None:
         super().__init__(unit)
+        if ratio_range < 0:
+            raise InputError(f'the range of mask ratios must not be negative, but is {ratio_range}')
         self.ratio = ratio
+        self.ratio_range = ratio_range
         self.rounding = rounding
         self.shared = shared
-        self._draw(0, (1000, 1000), None, None)  # refuses bad options before any data
+        for limit in (ratio, ratio + ratio_range):
+            self._draw(0, (1000, 1000), limit, None, None)  # refuses bad options before any data
 
     @abstractmethod
-    def _draw(self, batch: int, grid: tuple[int, int], generator: torch.Generator | None,
+    def _draw(self, batch: int, grid: tuple[int, int], ratio: float, generator: torch.Generator | None,
               device: torch.device | None) -> Tensor:
         """Draw bool masks [batch, *grid]; none for a batch of 0, but bad options are refused."""
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         grid = super().grid(size)
-        mask_count(grid[0] * grid[1], self.ratio, self.rounding)
+        for limit in (self.ratio, self.ratio + self.ratio_range):
+            mask_count(grid[0] * grid[1], limit, self.rounding)
         return grid
 
     def __call__(self, batch: int, size: tuple[int, int], generator: torch.Generator,
                  device: torch.device) -> Tensor:
-        masks = self._draw(1 if self.shared else batch, self.grid(size), generator, device)
+        # On the host, which knows the number of masked units then without waiting for the device.
+        share = random.Random(generator.initial_seed()).random()
+        masks = self._draw(1 if self.shared else batch, self.grid(size), self.ratio + share * self.ratio_range,
+                           generator, device)
         return masks.expand(batch, -1, -1).contiguous()
 
 
@@ -86,11 +97,12 @@ class DrawnMasks(MaskStrategy):
 class RandomMasks(DrawnMasks):
     """Uniformly random units; options as in :class:`DrawnMasks`."""
 
-    def __init__(self, unit: int, ratio: float, rounding: Rounding = 'floor_keep', shared: bool = False) -> None:
-        super().__init__(unit, ratio, rounding, shared)
+    def __init__(self, unit: int, ratio: float, rounding: Rounding = 'floor_keep', shared: bool = False,
+                 ratio_range: float = 0.) -> None:
+        super().__init__(unit, ratio, rounding, shared, ratio_range)
 
-    def _draw(self, batch, grid, generator, device) -> Tensor:
-        return random_masks(batch, grid, self.ratio, self.rounding, generator, device)
+    def _draw(self, batch, grid, ratio, generator, device) -> Tensor:
+        return random_masks(batch, grid, ratio, self.rounding, generator, device)
 
 
 @TASK_UTILS.register_module()
@@ -98,19 +110,19 @@ class BlockMasks(DrawnMasks):
     """BEiT's overlapping rectangles, see :func:`mim_plugins.ops.block_masks`.
 
     Args:
-        unit, ratio, rounding, shared: As in :class:`DrawnMasks`.
+        unit, ratio, rounding, shared, ratio_range: As in :class:`DrawnMasks`.
         min_block: Smallest area of a rectangle in units.
         min_aspect: Smallest height / width of a rectangle, in (0, 1].
     """
 
     def __init__(self, unit: int, ratio: float, rounding: Rounding = 'floor_keep', shared: bool = False,
-                 min_block: int = 16, min_aspect: float = 0.3) -> None:
+                 min_block: int = 16, min_aspect: float = 0.3, ratio_range: float = 0.) -> None:
         self.min_block = min_block
         self.min_aspect = min_aspect
-        super().__init__(unit, ratio, rounding, shared)
+        super().__init__(unit, ratio, rounding, shared, ratio_range)
 
-    def _draw(self, batch, grid, generator, device) -> Tensor:
-        return block_masks(batch, grid, self.ratio, self.rounding, generator, device, self.min_block,
+    def _draw(self, batch, grid, ratio, generator, device) -> Tensor:
+        return block_masks(batch, grid, ratio, self.rounding, generator, device, self.min_block,
                            self.min_aspect)
 
 
@@ -119,17 +131,18 @@ class SquareMasks(DrawnMasks):
     """One square region, see :func:`mim_plugins.ops.square_masks`.
 
     Args:
-        unit, ratio, rounding, shared: As in :class:`DrawnMasks`; ``shared`` matters for random centres only.
+        unit, ratio, rounding, shared, ratio_range: As in :class:`DrawnMasks`; ``shared`` matters for random centres
+            only.
         center: The region's centre as shares of (height, width) in [0, 1], or ``'random'``.
     """
 
     def __init__(self, unit: int, ratio: float, rounding: Rounding = 'floor_keep', shared: bool = False,
-                 center: tuple[float, float] | Literal['random'] = (0.5, 0.5)) -> None:
+                 center: tuple[float, float] | Literal['random'] = (0.5, 0.5), ratio_range: float = 0.) -> None:
         self.center = center
-        super().__init__(unit, ratio, rounding, shared)
+        super().__init__(unit, ratio, rounding, shared, ratio_range)
 
-    def _draw(self, batch, grid, generator, device) -> Tensor:
-        return square_masks(batch, grid, self.ratio, self.rounding, generator, device, self.center)
+    def _draw(self, batch, grid, ratio, generator, device) -> Tensor:
+        return square_masks(batch, grid, ratio, self.rounding, generator, device, self.center)
 
 
 @TASK_UTILS.register_module()

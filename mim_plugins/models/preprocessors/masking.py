@@ -80,14 +80,17 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         batch = super().forward(data, training)
         inputs = batch['inputs']
         size = tuple(inputs.shape[-2:])
-        masks = self.mask_strategy(len(inputs), size, self._generator(inputs.device, training), inputs.device)
-        if self.sample_mask_stride is None:
-            return {**batch, 'mask': masks}
-        self._write_sample_masks(batch['data_samples'], masks, size)
-        return batch
+        generator = self._generator(inputs.device, training)
+        batch.update(self.corrupt(inputs, self.mask_strategy(len(inputs), size, generator, inputs.device), generator))
+        return batch if self.sample_mask_stride is None else self._for_samples(batch)
 
-    def _write_sample_masks(self, data_samples: list, masks: Tensor, size: tuple[int, int]) -> None:
-        stride = self.sample_mask_stride
-        for sample, mask in zip(data_samples, resize_mask(masks, (size[0] // stride, size[1] // stride)),
-                                strict=True):
+    def corrupt(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """What goes on to the algorithm for normalised images [B, C, H, W] and their mask [B, h, w]."""
+        return dict(inputs=images, mask=mask)
+
+    def _for_samples(self, batch: dict) -> dict:
+        """The two keys that mmpretrain's algorithms take, of what else is in the batch."""
+        grid = tuple(side // self.sample_mask_stride for side in batch['inputs'].shape[-2:])
+        for sample, mask in zip(batch['data_samples'], resize_mask(batch['mask'], grid), strict=True):
             sample.set_mask(mask)
+        return {name: batch[name] for name in ('inputs', 'data_samples')}

@@ -1,0 +1,86 @@
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import InputError
+from ...registry import MODELS
+from ..fills import MixFill
+from .base import MaskedImageModel
+
+
+@MODELS.register_module()
+class MixMIM(MaskedImageModel):
+    """MixMIM: an image with units of another one, and both reconstructed (arXiv 2205.13137, section 3).
+
+    The encoder sees the mixed image. The decoder is called once with the tokens of the one image and once with those of
+    the other, mask tokens in all other places; the loss of each mixed image is the mean over all its patches, each of
+    which is predicted for the image that it does not show.
+
+    Args:
+        dual: Reconstruct both images, or only the one whose units are not masked.
+        **parts: Those of :class:`MaskedImageModel`; the preprocessor is a :class:`MixedMaskingDataPreprocessor`, the
+            fill usually :class:`MixFill`, the neck usually :class:`MAEDecoder`.
+
+    Raises:
+        InputError: Parts that do not make two images to reconstruct, or see :class:`MaskedImageModel`.
+    """
+    takes_mixed_images = True
+
+    def __init__(self, dual: bool = True, **parts: Any) -> None:
+        self.dual = dual
+        super().__init__(**parts)
+        content = self.data_preprocessor.content
+        if (content == 'none') == isinstance(self.fill, MixFill):
+            raise InputError("content='none' of the preprocessor leaves the filling to a fill such as ImageTokenFill, "
+                             f'other content goes with MixFill, but {content!r} came with {type(self.fill).__name__}')
+        if dual and not (content == 'mix' and self.neck.inserts_mask_tokens):
+            raise InputError("dual=True reconstructs two mixed images: it needs content='mix' and a decoder that puts "
+                             f'mask tokens in the place of the other image, as MAEDecoder, but came with {content!r} '
+                             f'and {type(self.neck).__name__}; take dual=False')
+
+    def set_input_size(self, size: tuple[int, int]) -> None:
+        super().set_input_size(size)
+        unit = self.data_preprocessor.mask_strategy.unit
+        if self.neck.inserts_mask_tokens and unit % self.neck.stride:
+            raise InputError(f'mask units of {unit} px do not cover whole tokens of {self.neck.stride} px')
+
+    def predict_both(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Maps [2B, C, H, W]: of the images whose units are not masked, then of their partners."""
+        size = tuple(inputs.shape[-2:])
+        features = self.fill.encode_both(self.backbone, inputs, mask)
+        return torch.cat([self.neck(seen, size, side)
+                          for seen, side in zip(features, (mask, ~mask), strict=True)])
+
+    def loss(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None,
+             partner: Tensor | None = None) -> dict[str, Tensor]:
+        """Losses.
+
+        Args:
+            inputs: Normalised and mixed [B, C, H, W]; or clean ones, which are then mixed here.
+            mask: Bool [B, h, w]; True = the partner's, or what else was filled in.
+            clean: The images before they were mixed.
+            partner: Index of each image's partner, int64 [B].
+        """
+        if clean is None:
+            return self.loss(**self._mixed(inputs, mask))
+        target = self.target_generator(clean)
+        if not self.dual:
+            return dict(loss=self.head.loss(self.predict(inputs, mask), target, mask), **self.watched())
+        loss = self.head.loss(
+            self.predict_both(inputs, mask), torch.cat([target, target[partner]]), torch.cat([mask, ~mask]))
+        return dict(loss=loss, **self.watched())
+
+    def reconstruct(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None,
+                    partner: Tensor | None = None) -> dict[str, Tensor]:
+        """As :meth:`MaskedImageModel.reconstruct`, of the images whose units are not masked; arguments as in
+        :meth:`loss`."""
+        if clean is None:
+            return {name: part[:len(inputs)] for name, part in self.reconstruct(**self._mixed(inputs, mask)).items()}
+        return {**super().reconstruct(inputs, mask), 'target': self.target_generator(clean)}
+
+    def _mixed(self, images: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Clean images as the preprocessor would mix them, always in the same way; one alone with its mirror image."""
+        if len(images) == 1:
+            images, mask = torch.cat([images, images.flip(-1)]), torch.cat([mask, mask])
+        return self.data_preprocessor.corrupt(images, mask, torch.Generator(images.device).manual_seed(0))

@@ -1,0 +1,180 @@
+"""Another image in the masked places, and how the encoder tells the two apart."""
+from math import isqrt
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ...ops import resize_mask
+from ...registry import MODELS
+from .base import Fill
+from .inside import TokenDropFill, token_entry
+
+Features = Tensor | tuple[Tensor, ...]
+
+
+class NoAid(nn.Module):
+    """The encoder is told nothing."""
+
+    def attach(self, encoder: nn.Module) -> None:
+        """Prepare for an encoder, or raise an InputError if it cannot be told."""
+
+    def check_unit(self, unit: int) -> None:
+        """Raise an InputError if units of this side in pixels cannot be told apart."""
+
+    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
+        """Features for decoding the one image, and for the other, of mixed images [B, C, H, W] under [B, h, w]."""
+        features = encoder(images)
+        return features, features
+
+
+class MaskedAttention(NoAid):
+    """Tokens see those of their own image only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._dropping: TokenDropFill | None = None
+
+    def attach(self, encoder: nn.Module) -> None:
+        if hasattr(encoder, 'group_stride'):
+            self._unit = encoder.group_stride
+            _check_overlap(encoder)
+            return
+        if token_entry(encoder) is None and not getattr(encoder, 'drops_tokens', False):
+            raise InputError(
+                f"difficulty='masked_attention' needs an encoder that keeps two images apart (mim_plugins' "
+                'MixMIMTransformer, ResizableSwin, PyramidVisionTransformer, MixedResNet, MixedTIMMEncoder) or a plain '
+                f'ViT, but {type(encoder).__name__} would leak from one to the other, by convolutions that overlap or '
+                "by attention that takes no groups: take another encoder, or difficulty='none'")
+        # A plain ViT has no path between tokens but attention: each image's tokens go through it by themselves.
+        self._dropping = TokenDropFill()
+        self._dropping.attach(encoder)
+
+    def check_unit(self, unit: int) -> None:
+        if self._dropping:
+            self._dropping.check_unit(unit)
+        elif unit % self._unit:
+            raise InputError(f'mixed units of {unit} px cannot be kept apart by an encoder that merges squares of '
+                             f'{self._unit} px')
+
+    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
+        if self._dropping:
+            return tuple(self._dropping.encode(encoder, images, side) for side in (mask, ~mask))
+        features = encoder(images, mask)
+        return features, features
+
+
+class MixEmbedding(NoAid):
+    """One learnable vector for each of the two images is added to its tokens at the begin of each stage.
+
+    Args:
+        std: Standard deviation of their normal initialisation.
+    """
+
+    def __init__(self, std: float = 0.02) -> None:
+        super().__init__()
+        self.std = std
+        self.embeddings = nn.ParameterList()
+        self._mask: Tensor | None = None
+
+    def attach(self, encoder: nn.Module) -> None:
+        entry = token_entry(encoder)
+        if hasattr(encoder, 'stage_entries'):
+            entries = encoder.stage_entries()
+        elif entry is not None:
+            entries = [(entry, encoder.embed_dims if hasattr(encoder, 'embed_dims') else encoder.timm_model.embed_dim)]
+        else:
+            raise InputError("difficulty='mix_embedding' needs an encoder whose stages are known (mim_plugins' "
+                             'MixMIMTransformer, ResizableSwin, PyramidVisionTransformer) or a plain ViT, but got '
+                             f'{type(encoder).__name__}')
+        self._extra = getattr(encoder, 'num_extra_tokens', 0)
+        for number, (module, width) in enumerate(entries):
+            self.embeddings.append(nn.Parameter(torch.randn(2, width) * self.std))
+            module.register_forward_pre_hook(lambda module, inputs, number=number: self._add(number, inputs))
+
+    def _add(self, number: int, inputs: tuple) -> tuple:
+        if self._mask is None:
+            return inputs
+        tokens = inputs[0]
+        extra, places = tokens[:, :self._extra], tokens[:, self._extra:]
+        stride = isqrt(self._size[0] * self._size[1] // places.shape[1])
+        sides = resize_mask(self._mask, (self._size[0] // stride, self._size[1] // stride)).flatten(1)
+        told = places + self.embeddings[number].to(places.dtype)[sides.long()]
+        return (torch.cat([extra, told], dim=1) if self._extra else told, *inputs[1:])
+
+    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
+        self._mask, self._size = mask, tuple(images.shape[-2:])
+        try:
+            return super().encode_both(encoder, images, mask)
+        finally:
+            self._mask = None
+
+
+def _check_overlap(encoder: nn.Module) -> None:
+    """Refuse an encoder that was configured to look over the borders of its patches."""
+    if getattr(encoder, 'mixes_convolutions', False):
+        return
+    for name, module in encoder.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.Unfold)):
+            kernel, stride = (side if isinstance(side, tuple) else (side, side)
+                              for side in (module.kernel_size, module.stride))
+            if any(size > max(step, 1) for size, step in zip(kernel, stride, strict=True)):
+                raise InputError(
+                    f"masked attention keeps two images apart, but {type(encoder).__name__}'s {name} looks at squares "
+                    f'of {kernel[0]}x{kernel[1]} in steps of {stride[0]}x{stride[1]} and would leak from one to the '
+                    'other')
+
+
+_AIDS = {'masked_attention': MaskedAttention, 'mix_embedding': MixEmbedding, 'none': NoAid}
+
+
+@MODELS.register_module()
+class MixFill(Fill):
+    """Images that :class:`MixedMaskingDataPreprocessor` mixed go to the encoder as they are.
+
+    MixMIM, arXiv 2205.13137, section 3.2. The difficulty is how much the encoder is told about which token is of which
+    image: ``'masked_attention'`` lets tokens see those of their own image only, and a plain ViT, cls token and all,
+    reads the two images' tokens one after the other; ``'mix_embedding'`` adds one learnable vector for each image to
+    its tokens at the begin of each stage; ``'none'`` leaves it to the encoder to find out.
+
+    Args:
+        difficulty: One of these.
+
+    Raises:
+        InputError: Unknown difficulty, or, when the model is built, an encoder that would leak from one image to the
+            other.
+    """
+
+    def __init__(self, difficulty: Literal['masked_attention', 'mix_embedding', 'none'] = 'masked_attention') -> None:
+        super().__init__()
+        if difficulty not in _AIDS:
+            raise InputError(f'the difficulty must be one of {", ".join(_AIDS)}, but is {difficulty!r}')
+        self.aid = _AIDS[difficulty]()
+
+    def attach(self, encoder: nn.Module) -> None:
+        self.aid.attach(encoder)
+
+    def check_unit(self, unit: int) -> None:
+        self.aid.check_unit(unit)
+
+    def forward(self, images: Tensor, mask: Tensor) -> Tensor:
+        return images
+
+    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
+        """Features for decoding the one image, and for the other.
+
+        Args:
+            encoder: The one that :meth:`attach` saw.
+            images: Mixed and normalised [B, C, H, W].
+            mask: Bool [B, h, w]; True = the partner's.
+
+        Returns:
+            The encoder's output, of which the first image's places are those that are not masked; and the same for the
+            partner, whose places are the masked ones. They are one and the same unless the images' tokens went through
+            the encoder by themselves.
+        """
+        return self.aid.encode_both(encoder, images, mask)
+
+    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Features:
+        return self.encode_both(encoder, images, mask)[0]
