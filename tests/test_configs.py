@@ -12,7 +12,7 @@ from mim_plugins.registry import DATA_SAMPLERS, DATASETS, HOOKS, MODELS
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
-METHODS = ['fastmim', 'mae', 'pixmim', 'simmim']
+METHODS = ['fastmim', 'mae', 'mixmim', 'pixmim', 'simmim']
 # Encoders of 0.7 and 3 billion parameters: the same blocks, a sixteenth or less of the width.
 NARROW = {
     'huge': dict(embed_dims=16, depths=[2, 2, 18, 2], num_heads=[1, 2, 4, 8], extra_norm_every_n_blocks=6),
@@ -119,6 +119,7 @@ def rates(cfg: Config, epoch_length: int = 10) -> list[float]:
     ('mae/mae_vit-base_8xb512-amp-300e_in1k-224.py', 2.4e-3, 40, None),
     ('pixmim/pixmim_vit-base_8xb512-amp-800e_in1k-224.py', 2.4e-3, 40, None),
     ('pixmim/pixmim-lsmae_vit-base_16xb128-amp-800e_in1k-448.py', 1.2e-3, 40, None),
+    ('mixmim/mixmim_mixmim-base_8xb128-amp-600e_in1k-224.py', 6e-4, 40, None),
 ])
 def test_schedules_are_the_papers(name, peak, warmup, drop):
     found = rates(read(name))
@@ -148,6 +149,25 @@ def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
     assert model.neck.grid((128, 128)) == tokens and model.neck.values_per_token == values
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=1.2e-3, betas=(.9, .95), weight_decay=.05)
     assert cfg.auto_scale_lr.base_batch_size == 2048
+
+
+@pytest.mark.parametrize('name, features, values', [
+    ('mixmim_mixmim-base_8xb128-amp-300e_in1k-224.py', (1024, 7, 7), 3072),
+    ('mixmim_swin-base_8xb128-amp-300e_in1k-224.py', (1024, 7, 7), 3072),
+    ('mixmim_pvt-large_8xb128-amp-300e_in1k-224.py', (512, 7, 7), 3072),
+    ('mixmim_vit-base_8xb128-amp-300e_in1k-224.py', (101, 768), 768),
+])
+def test_mixmim_recipes_are_the_papers(name, features, values):
+    cfg = read(f'mixmim/{name}')
+    model = MODELS.build(cfg.model)
+    batch = model.data_preprocessor(
+        dict(inputs=torch.zeros(2, 3, 224, 224, dtype=torch.uint8), data_samples=[]), True)
+    assert batch['mask'].sum((1, 2)).tolist() == [24, 24] and batch['mask'].shape == (2, 7, 7)
+    assert cfg.train_dataloader.drop_last and cfg.auto_scale_lr.base_batch_size == 1024
+    with torch.no_grad():
+        seen = model.fill.encode(model.backbone, batch['inputs'], batch['mask'])
+    assert (seen if isinstance(seen, torch.Tensor) else seen[-1]).shape[1:] == features
+    assert model.neck.values_per_token == values and len(model.neck.blocks) == 8
 
 
 @pytest.mark.parametrize('name, batch, tokens', [

@@ -197,7 +197,7 @@ def test_any_target_goes_with_it(target):
 @pytest.mark.parametrize('encoder', ['mixmim', 'swin', 'pvt', 'vit', 'timm'])
 def test_mix_embeddings_tell_the_images_apart(encoder):
     model = build(encoder, difficulty='mix_embedding')
-    embeddings = model.fill.aid.embeddings
+    embeddings = model.fill.aid.mix_embeddings
     assert len(embeddings) == (1 if encoder in ('vit', 'timm') else 4)
     data = batch(model)
     loss = model(**data, mode='loss')['loss']

@@ -8,7 +8,7 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         to_rgb=True,
         mask=dict(type='mim_plugins.RandomMasks', unit=32, ratio=0.5, rounding='floor_masked')),
-    fill=dict(type='mim_plugins.MixFill', difficulty='masked_attention'),
+    fill=dict(type='mim_plugins.MixFill'),
     target_generator=dict(type='mim_plugins.PixelTarget', norm_patch=32),
     backbone=dict(type='mim_plugins.MixMIMTransformer', arch='base'),
     neck=dict(

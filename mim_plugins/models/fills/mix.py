@@ -75,7 +75,7 @@ class MixEmbedding(NoAid):
     def __init__(self, std: float = 0.02) -> None:
         super().__init__()
         self.std = std
-        self.embeddings = nn.ParameterList()
+        self.mix_embeddings = nn.ParameterList()
         self._mask: Tensor | None = None
 
     def attach(self, encoder: nn.Module) -> None:
@@ -90,7 +90,7 @@ class MixEmbedding(NoAid):
                              f'{type(encoder).__name__}')
         self._extra = getattr(encoder, 'num_extra_tokens', 0)
         for number, (module, width) in enumerate(entries):
-            self.embeddings.append(nn.Parameter(torch.randn(2, width) * self.std))
+            self.mix_embeddings.append(nn.Parameter(torch.randn(2, width) * self.std))
             module.register_forward_pre_hook(lambda module, inputs, number=number: self._add(number, inputs))
 
     def _add(self, number: int, inputs: tuple) -> tuple:
@@ -100,7 +100,7 @@ class MixEmbedding(NoAid):
         extra, places = tokens[:, :self._extra], tokens[:, self._extra:]
         stride = isqrt(self._size[0] * self._size[1] // places.shape[1])
         sides = resize_mask(self._mask, (self._size[0] // stride, self._size[1] // stride)).flatten(1)
-        told = places + self.embeddings[number].to(places.dtype)[sides.long()]
+        told = places + self.mix_embeddings[number].to(places.dtype)[sides.long()]
         return (torch.cat([extra, told], dim=1) if self._extra else told, *inputs[1:])
 
     def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
