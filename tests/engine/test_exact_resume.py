@@ -13,6 +13,8 @@ CASES = {
     'MAE with a trainable radius': (
         DEMO.with_name('pixmim_vit-micro_bs64_demo-32.py'), SIMPLE_CROP.format(32),
         'model.update(target_generator=dict(radius=(20, 60)))'),
+    'MixMIM': (DEMO.with_name('mixmim_mixmim-micro_bs64_demo-32.py'), RANDOM_CROP,
+               "model.update(data_preprocessor=dict(pairing='permutation', mask=dict(ratio_range=.3)))"),
     'MFF': (DEMO.with_name('pixmim-mff_vit-micro_bs64_demo-32.py'), SIMPLE_CROP.format(32), ''),
     'ConvMAE': (DEMO.with_name('pixmim-convmae_micro_bs64_demo-64.py'), SIMPLE_CROP.format(64), ''),
     'LSMAE': (DEMO.with_name('pixmim-lsmae_vit-micro_bs64_demo-64.py'), SIMPLE_CROP.format(64), ''),

@@ -29,10 +29,11 @@ class Recorder(Hook):
         self.stop_after = stop_after
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        attention = runner.model.backbone.stages[0].blocks[0].attn
+        backbone = runner.model.backbone
+        attention = (backbone.stages if hasattr(backbone, 'stages') else backbone.layers)[0].blocks[0].attn
         self.seen.append(dict(
             size=tuple(data_batch['inputs'].shape[-2:]), batch=len(data_batch['inputs']),
-            window=attention.window_size,
+            window=getattr(attention, 'current_window', attention.window_size),
             loss=outputs['loss'].item(), lr=runner.optim_wrapper.param_groups[0]['lr']))
 
     def after_train_epoch(self, runner):
@@ -81,6 +82,20 @@ def test_resumed_in_any_stage_equals_never_stopped(images, tmp_path, straight, e
     assert [*map(len, (first, second))] == [4 * epoch, 12 - 4 * epoch]
     for whole, parts in zip(straight, first + second, strict=True):
         assert parts == {**whole, 'loss': pytest.approx(whole['loss'], rel=1e-5)}
+
+
+def test_mixed_images(images, tmp_path):
+    """MixMIM through two sizes, stopped in the second one and resumed."""
+    hook = dict(type='mim_plugins.ProgressiveResolutionHook',
+                stages=[dict(epochs=1, size=32), dict(epochs=2, size=(48, 64))])
+    options = dict(config=CONFIG.with_name('mixmim_mixmim-micro_bs64_demo-32.py'),
+                   **{'default_hooks.progressive': hook})
+    whole = train(images, tmp_path / 'whole', **options)
+    assert [seen['size'] for seen in whole] == [(32, 32)] * 4 + [(48, 64)] * 8
+    assert [seen['window'] for seen in whole] == [(8, 8)] * 4 + [(12, 16)] * 8
+    parts = train(images, tmp_path / 'parts', stop_after=2, **options)
+    parts += train(images, tmp_path / 'parts', resume='auto', **options)
+    assert [seen['loss'] for seen in parts] == pytest.approx([seen['loss'] for seen in whole], rel=1e-5)
 
 
 def test_resumed_in_the_middle_of_a_stage(images, tmp_path):

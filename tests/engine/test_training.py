@@ -38,6 +38,18 @@ def test_run_summary(trained):
     assert re.search('WARNING - the effective batch is 4, but the learning rate of .* was made for 64', printed)
 
 
+@pytest.mark.parametrize('options, ending', [
+    (('train_dataloader.batch_size=5', ), 'each epoch of 16 images in batches of 5 ends with one'),
+    (('train_dataloader.batch_size=5', 'train_dataloader.drop_last=True'), None),
+    (('train_dataloader.batch_size=1', 'train_dataloader.drop_last=True'), 'in batches of 1 ends with one'),
+])
+def test_a_last_image_that_cannot_be_mixed_is_told_at_the_start(images, tmp_path, options, ending):
+    start = (TRAIN, DEMO.with_name('mixmim_mixmim-micro_bs64_demo-32.py'))
+    printed = run_tool(*small_run(images, tmp_path, *options, start=start), cwd=tmp_path, ok=ending is None)
+    assert (ending or 'filled with    another image, paired by flip') in printed and 'Traceback' not in printed
+    assert ending is None or 'Epoch(train)' not in printed
+
+
 def test_training_writes_losses_and_checkpoints(trained):
     work_dir, _ = trained
     assert sorted(scalars(work_dir)) == list(range(1, 9))

@@ -39,8 +39,8 @@ def test_a_mix_shows_the_partner_where_the_mask_says(pairing, number):
 
 
 def test_pairings():
-    for pairing, number, expected in (('flip', 4, [3, 2, 1, 0]), ('flip', 5, [2, 3, 4, 0, 1]), ('roll', 4, [1, 2, 3, 0])):
-        assert make(pairing=pairing)(batch(number))['partner'].tolist() == expected
+    for pairing, expected in (('flip', [3, 2, 1, 0]), ('flip', [2, 3, 4, 0, 1]), ('roll', [1, 2, 3, 0])):
+        assert make(pairing=pairing)(batch(len(expected)))['partner'].tolist() == expected
     drawn = make(pairing='permutation')
     partners = {tuple(drawn(batch(8))['partner'].tolist()) for _ in range(4)}
     again = make(pairing='permutation')

@@ -50,7 +50,7 @@ def build(*args, **changes) -> torch.nn.Module:
     model = MODELS.build(config(*args, **changes))
     model.init_weights()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():  # norms and biases that do something
+        for parameter in model.parameters():  # norms and biases that do something
             parameter.add_(torch.randn_like(parameter), alpha=.05 if parameter.ndim > 1 else .2)
     return model.eval()
 

@@ -3,9 +3,10 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from ...datasets import UnlabelledImages
+from ...errors import InputError
 from ...models import MaskedImageModel
 from ...registry import HOOKS
 
@@ -49,6 +50,7 @@ class RunSummaryHook(Hook):
             **(self._model_rows(model) if isinstance(model, MaskedImageModel) else {}),
             'whole model': f'{_millions(model)} parameters',
         }
+        self._check_last_batch(loader, model)
         runner.logger.info('\n'.join(['Run summary', *(f'  {name:<14} {value}' for name, value in rows.items())]))
         if runner.iter >= runner.max_iters:
             runner.logger.warning(f'nothing is left to do: iteration {runner.iter} of {runner.max_iters} is reached')
@@ -58,12 +60,25 @@ class RunSummaryHook(Hook):
                 '--auto-scale-lr, another batch size or number of GPUs, or optim_wrapper.accumulative_counts')
 
     @staticmethod
+    def _check_last_batch(loader: DataLoader, model: nn.Module) -> None:
+        """Tell at once what would otherwise come out at the end of the first epoch."""
+        mixes = getattr(getattr(model, 'data_preprocessor', None), 'content', None) == 'mix'
+        left = len(loader.sampler) % loader.batch_size or loader.batch_size
+        if mixes and (loader.batch_size == 1 or left == 1 and not loader.drop_last):
+            raise InputError(f'mixing needs at least two images in a batch, but each epoch of {len(loader.sampler)} '
+                             f'images in batches of {loader.batch_size} ends with one: train_dataloader.drop_last=True '
+                             'or another batch size')
+
+    @staticmethod
     def _model_rows(model: MaskedImageModel) -> dict[str, str]:
-        strategy = model.data_preprocessor.mask_strategy
+        preprocessor = model.data_preprocessor
+        strategy = preprocessor.mask_strategy
+        range_ = f' to {strategy.ratio + strategy.ratio_range:g}' if getattr(strategy, 'ratio_range', 0) else ''
         return {
             'input size': '{} x {} px'.format(*model.input_size),
-            'mask': f'{type(strategy).__name__}, unit {strategy.unit} px, ratio {strategy.ratio}, on '
+            'mask': f'{type(strategy).__name__}, unit {strategy.unit} px, ratio {strategy.ratio}{range_}, on '
                     '{} x {} units'.format(*strategy.grid(model.input_size)),
+            **({'filled with': preprocessor.described()} if model.takes_mixed_images else {}),
             'encoder': f'{type(model.backbone).__name__}, {_millions(model.backbone)} parameters',
         }
 

@@ -55,6 +55,12 @@ class MixedMaskingDataPreprocessor(MaskingDataPreprocessor):
         self.zoom = zoom
         self.with_clean_inputs = with_clean_inputs
 
+    def described(self) -> str:
+        """What stands in the masked units, for a log."""
+        return {'mix': f'another image, paired by {self.pairing}', 'shuffle': 'its own masked units, shuffled',
+                'zoom': f'its own centre, {self.zoom:g} times enlarged', 'none': "what the model's fill puts there"}[
+                    self.content]
+
     def partners(self, batch: int, generator: torch.Generator) -> Tensor:
         """Index of each image's partner in a batch, int64 [batch] on the generator's device.
 
