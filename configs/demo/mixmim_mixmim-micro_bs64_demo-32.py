@@ -16,7 +16,7 @@ _base_ = [
 model = dict(
     input_size=32,
     data_preprocessor=dict(mask=dict(unit=8)),
-    target_generator=dict(norm_patch=8),
+    target_generator=dict(norm_patch=None),  # pixels as they are teach more on these pictures
     backbone=dict(
         window_stride=4, arch=dict(_delete_=True, embed_dims=64, depths=[2, 2], num_heads=[2, 4])),
     neck=dict(in_channels=128, stride=8, embed_dims=64, depth=2, num_heads=2))

@@ -4,6 +4,8 @@ from .backbones import (
     CMT,
     ConvMAEEncoder,
     MFFVisionTransformer,
+    MixedResNet,
+    MixedTIMMEncoder,
     MixMIMTransformer,
     PyramidVisionTransformer,
     ResizableBEiT,
@@ -41,7 +43,8 @@ __all__ = [
     'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder',
     'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel',
     'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer', 'MixedMaskingDataPreprocessor',
-    'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer', 'RandomMasks', 'ReconstructionHead',
-    'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM', 'SinCosVisionTransformer',
-    'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill', 'TokenizerTarget', 'TransformerDecoder'
+    'MixedResNet', 'MixedTIMMEncoder', 'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer',
+    'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2',
+    'SimMIM', 'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill',
+    'TokenizerTarget', 'TransformerDecoder'
 ]

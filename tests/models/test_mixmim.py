@@ -24,10 +24,16 @@ ENCODERS = {
     'vit': (dict(type='mim_plugins.SinCosVisionTransformer', arch=VIT, patch_size=16, out_type='raw'), 32, 16, 1),
     'vit without cls': (dict(type='mim_plugins.SinCosVisionTransformer', arch=VIT, patch_size=16, out_type='raw',
                              with_cls_token=False), 32, 16, 0),
+    'convmae': (dict(type='mim_plugins.ConvMAEEncoder', arch=dict(embed_dims=[8, 16, 32], depths=[1, 1, 2],
+                                                                  num_heads=2)), 32, 16, 0),
+    'resnet': (dict(type='mim_plugins.MixedResNet', depth=18, stem_channels=8, base_channels=8), 64, 32, 0),
     'timm': (dict(type='mim_plugins.TIMMEncoder', model_name='vit_tiny_patch16_224', embed_dim=32, depth=2,
                   num_heads=2), 32, 16, 1),
 }
-HIERARCHICAL = [name for name in ENCODERS if 'vit' not in name and name != 'timm']
+# Encoders with what they can be told of the mix.
+TOLD = [(encoder, difficulty) for encoder in ENCODERS for difficulty in ('masked_attention', 'mix_embedding', 'none')
+        if (encoder, difficulty) != ('convmae', 'mix_embedding')]
+HIERARCHICAL = ['mixmim', 'swin', 'swin padded', 'pvt']
 
 
 def config(encoder='mixmim', size=SIZE, dual=True, difficulty='masked_attention', content='mix', **changes) -> dict:
@@ -142,6 +148,19 @@ def test_a_vit_reads_each_image_as_mae_does():
     torch.testing.assert_close(mae.predict(data['clean'][data['partner']], ~data['mask']), partner)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('encoder', HIERARCHICAL)
+def test_fused_kernels_leak_nothing(encoder, dtype):
+    model = build(encoder).cuda()
+    groups, images = groups_of(model).cuda(), torch.randn(3, 3, *SIZE, device='cuda')
+    changed = torch.where(pixels(groups), torch.randn_like(images), images)
+    with torch.autocast('cuda', dtype):
+        before, after = (map_to_tokens(model.backbone(part, groups)[-1]) for part in (images, changed))
+    own = ~places(groups, before)
+    torch.testing.assert_close(before[own], after[own], atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize('encoder', ENCODERS)
 def test_swapped_images_have_the_same_loss(encoder):
     model = build(encoder)
@@ -174,8 +193,7 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize('encoder', ENCODERS)
-@pytest.mark.parametrize('difficulty', ['masked_attention', 'mix_embedding', 'none'])
+@pytest.mark.parametrize(('encoder', 'difficulty'), TOLD)
 @pytest.mark.parametrize('dual', [True, False])
 def test_every_parameter_gets_a_gradient(encoder, difficulty, dual):
     model = build(encoder, difficulty=difficulty, dual=dual).train()
@@ -194,7 +212,7 @@ def test_any_target_goes_with_it(target):
     assert model(**batch(model), mode='loss')['loss'].isfinite()
 
 
-@pytest.mark.parametrize('encoder', ['mixmim', 'swin', 'pvt', 'vit', 'timm'])
+@pytest.mark.parametrize('encoder', ['mixmim', 'swin', 'pvt', 'resnet', 'vit', 'timm'])
 def test_mix_embeddings_tell_the_images_apart(encoder):
     model = build(encoder, difficulty='mix_embedding')
     embeddings = model.fill.aid.mix_embeddings
@@ -211,6 +229,20 @@ def test_mix_embeddings_tell_the_images_apart(encoder):
             embedding.zero_()
     features, _ = model.fill.encode_both(model.backbone, data['inputs'], data['mask'])
     torch.testing.assert_close(features[-1], told_nothing)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(('encoder', 'difficulty'), TOLD)
+def test_a_copy_of_the_model_has_groups_of_its_own(encoder, difficulty):
+    """As an exponential moving average makes one."""
+    model = build(encoder, difficulty=difficulty)
+    data = batch(model)
+    loss = model(**data, mode='loss')['loss']
+    twin = copy.deepcopy(model)
+    for parameter in model.parameters():
+        parameter.fill_(float('nan'))
+    model.backbone(data['clean'])
+    assert torch.equal(twin(**data, mode='loss')['loss'], loss)
 
 
 @pytest.mark.parametrize('content', ['shuffle', 'zoom', 'none'])

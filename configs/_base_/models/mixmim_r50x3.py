@@ -3,6 +3,5 @@ _base_ = 'mixmim_base.py'
 
 model = dict(
     backbone=dict(
-        _delete_=True, type='mim_plugins.MixedTIMMEncoder', model_name='resnetv2_50x3_bit', features_only=True,
-        out_indices=[4]),
+        _delete_=True, type='mim_plugins.MixedTIMMEncoder', model_name='resnetv2_50x3_bit'),
     neck=dict(in_channels=6144))

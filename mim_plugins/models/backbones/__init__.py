@@ -2,6 +2,7 @@ from .beit import ResizableBEiT
 from .cmt import CMT
 from .convmae import ConvMAEEncoder
 from .mff_vit import MFFVisionTransformer
+from .mixed_convolution import MixedResNet, MixedTIMMEncoder
 from .mixmim import MixMIMTransformer
 from .pvt import PyramidVisionTransformer
 from .sin_cos_vit import SinCosVisionTransformer
@@ -11,6 +12,7 @@ from .timm import TIMMEncoder
 from .window_attention import WindowAttention
 
 __all__ = [
-    'CMT', 'ConvMAEEncoder', 'MFFVisionTransformer', 'MixMIMTransformer', 'PyramidVisionTransformer', 'ResizableBEiT',
-    'ResizableSwin', 'ResizableSwinV2', 'SinCosVisionTransformer', 'TIMMEncoder', 'WindowAttention', 'with_input_size'
+    'CMT', 'ConvMAEEncoder', 'MFFVisionTransformer', 'MixMIMTransformer', 'MixedResNet', 'MixedTIMMEncoder',
+    'PyramidVisionTransformer', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SinCosVisionTransformer',
+    'TIMMEncoder', 'WindowAttention', 'with_input_size'
 ]

@@ -1,4 +1,3 @@
-import itertools
 import math
 import operator
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from .stages import check_outputs, check_stride, layer_depth, stage_settings
 _SHARED = dict(embed_dims=[64, 128, 320, 512], num_heads=[1, 2, 5, 8], mlp_ratios=[8, 8, 4, 4],
                sr_ratios=[8, 4, 2, 1])
 _PATCHES = (4, 2, 2, 2)
+_STRIDES = (4, 8, 16, 32)
 
 
 class GroupAttention:
@@ -96,8 +96,7 @@ class PyramidVisionTransformer(BaseModule):
                              f"{arch['sr_ratios']}")
         self.out_indices = check_outputs(out_indices)
         self.out_type = out_type
-        self.group_stride = max(math.prod(_PATCHES), *map(math.prod, zip(itertools.accumulate(
-            _PATCHES, operator.mul), arch['sr_ratios'], strict=True)))
+        self.group_stride = math.lcm(_STRIDES[-1], *map(operator.mul, _STRIDES, arch['sr_ratios']))
         self.embed_dims = arch['embed_dims']
         self.depths = arch['depths']
         grid = to_2tuple(img_size)
@@ -143,9 +142,7 @@ class PyramidVisionTransformer(BaseModule):
         return [(blocks[0], width) for blocks, width in zip(self.stages, self.embed_dims, strict=True)]
 
     def _set_groups(self, groups: Tensor | None, size: tuple[int, int]) -> None:
-        stride = 1
-        for blocks, patch in zip(self.stages, _PATCHES, strict=True):
-            stride *= patch
+        for blocks, stride in zip(self.stages, _STRIDES, strict=True):
             grid, reduction = (size[0] // stride, size[1] // stride), blocks[0].attn.sr_ratio
             allowed = None if groups is None else same_group(*(resize_mask(groups, places).flatten(1) for places in (
                 grid, (grid[0] // reduction, grid[1] // reduction))))

@@ -1,4 +1,5 @@
 """Another image in the masked places, and how the encoder tells the two apart."""
+from functools import partial
 from math import isqrt
 from typing import Literal
 
@@ -86,22 +87,24 @@ class MixEmbedding(NoAid):
             entries = [(entry, encoder.embed_dims if hasattr(encoder, 'embed_dims') else encoder.timm_model.embed_dim)]
         else:
             raise InputError("difficulty='mix_embedding' needs an encoder whose stages are known (mim_plugins' "
-                             'MixMIMTransformer, ResizableSwin, PyramidVisionTransformer) or a plain ViT, but got '
-                             f'{type(encoder).__name__}')
+                             'MixMIMTransformer, ResizableSwin, PyramidVisionTransformer, MixedResNet, '
+                             f'MixedTIMMEncoder) or a plain ViT, but got {type(encoder).__name__}')
         self._extra = getattr(encoder, 'num_extra_tokens', 0)
         for number, (module, width) in enumerate(entries):
             self.mix_embeddings.append(nn.Parameter(torch.randn(2, width) * self.std))
-            module.register_forward_pre_hook(lambda module, inputs, number=number: self._add(number, inputs))
+            module.register_forward_pre_hook(partial(self._add, number))  # which copies with the model, as EMA asks
 
-    def _add(self, number: int, inputs: tuple) -> tuple:
+    def _add(self, number: int, module: nn.Module, inputs: tuple) -> tuple:
         if self._mask is None:
             return inputs
-        tokens = inputs[0]
-        extra, places = tokens[:, :self._extra], tokens[:, self._extra:]
+        features, embedding = inputs[0], self.mix_embeddings[number]
+        if features.ndim == 4:
+            sides = resize_mask(self._mask, tuple(features.shape[-2:]))
+            return (features + embedding.to(features.dtype)[sides.long()].movedim(-1, 1), *inputs[1:])
+        extra, places = features[:, :self._extra], features[:, self._extra:]
         stride = isqrt(self._size[0] * self._size[1] // places.shape[1])
         sides = resize_mask(self._mask, (self._size[0] // stride, self._size[1] // stride)).flatten(1)
-        told = places + self.mix_embeddings[number].to(places.dtype)[sides.long()]
-        return (torch.cat([extra, told], dim=1) if self._extra else told, *inputs[1:])
+        return (torch.cat([extra, places + embedding.to(places.dtype)[sides.long()]], dim=1), *inputs[1:])
 
     def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
         self._mask, self._size = mask, tuple(images.shape[-2:])

@@ -106,10 +106,13 @@ class MixedMaskingDataPreprocessor(MaskingDataPreprocessor):
         return dict(inputs=torch.where(pixels, other, images), **handed_on)
 
     def _for_samples(self, batch: dict) -> dict:
-        for sample, partner in zip(batch['data_samples'], batch.get('partner', torch.empty(0)).tolist(), strict=False):
-            sample.set_field(partner, 'partner', dtype=int)
-        two = [batch['inputs'], batch['clean']]
-        return {**super()._for_samples(batch), **(dict(inputs=two) if self.with_clean_inputs else {})}
+        if 'partner' in batch:
+            for sample, partner in zip(batch['data_samples'], batch['partner'].tolist(), strict=True):
+                sample.set_field(partner, 'partner', dtype=int)
+        handed_on = super()._for_samples(batch)
+        if self.with_clean_inputs:
+            handed_on['inputs'] = [batch['inputs'], batch['clean']]
+        return handed_on
 
 
 def _shuffled(images: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:

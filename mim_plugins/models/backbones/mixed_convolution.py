@@ -1,0 +1,316 @@
+"""ResNets that keep the two images of a mixed one apart: partial convolutions, once for each image.
+
+MixMIM (arXiv 2205.13137, ConvNets paragraph) takes partial convolution (arXiv 1804.07723) for each group of places.
+Pooling and normalisation would join the groups too; what becomes of them is our own.
+"""
+import math
+import re
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks import ConvModule, ConvWS2d, DropPath
+from mmpretrain.models import ResNet
+from mmpretrain.models.backbones import resnet as mmpretrain_resnet
+from mmpretrain.models.utils import LayerNorm2d, to_2tuple
+from timm import layers as timm_layers
+from timm.models import FeatureListNet, resnet, resnetv2
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ...errors import InputError
+from ...ops import resize_mask
+from ...registry import MODELS
+from .timm import TIMMEncoder
+
+# Subclasses are none of them: they may pad or read in their own way.
+_WINDOWED = {nn.Conv2d, ConvWS2d, timm_layers.StdConv2d, timm_layers.ScaledStdConv2d, nn.MaxPool2d, nn.AvgPool2d}
+_BY_PLACE = {nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, DropPath,
+             LayerNorm2d, timm_layers.DropPath, timm_layers.LayerNorm2d, timm_layers.LayerNormAct2d}
+# They do nothing to a map but call their parts, as do all blocks of the modules below.
+_CONTAINERS = {nn.Sequential, ConvModule, FeatureListNet, timm_layers.ClassifierHead, timm_layers.SelectAdaptivePool2d}
+_BLOCKS = {part.__name__ for part in (mmpretrain_resnet, resnet, resnetv2)}
+
+
+class PlaceGroups:
+    """Which of the two images each place of a map belongs to, at any resolution.
+
+    Args:
+        units: Bool [B, h, w], True = the partner's. None: there is one image only.
+    """
+
+    def __init__(self, units: Tensor | None = None) -> None:
+        self.set(units)
+
+    def set(self, units: Tensor | None) -> None:
+        """Take other units, until further notice."""
+        self.units = units
+        self._known: dict[tuple, Tensor] = {}
+
+    def at(self, size: tuple[int, int]) -> Tensor:
+        """Bool [B, 1, H, W] for maps of ``size`` (H, W), True = the partner's; an InputError if units do not fit."""
+        if size not in self._known:
+            self._known[size] = resize_mask(self.units, size).unsqueeze(1)
+        return self._known[size]
+
+    def shares(self, size: tuple[int, int], windows: tuple[tuple[int, int], ...]) -> Tensor:
+        """Share in (0, 1] of a window's places that is of its own group, float32 [B, 1, H / stride, W / stride].
+
+        Args:
+            size: (H, W) of the map.
+            windows: Kernel, stride and padding in height and width.
+        """
+        key = size, *windows
+        if key not in self._known:
+            partner = self.at(size)
+            own, partners = F.avg_pool2d(
+                torch.cat([~partner, partner]).float(), *windows, count_include_pad=False).chunk(2)
+            self._known[key] = torch.where(self.at(tuple(own.shape[-2:])), partners, own)
+        return self._known[key]
+
+
+class _Windows:
+    """Hooks of a convolution or pool whose windows overlap: it is called with each group by itself.
+
+    Both groups see a ``border`` of zeros that already surrounds the maps of a max pool.
+    """
+
+    def __init__(self, places: PlaceGroups, module: nn.Module, border: int) -> None:
+        self.places = places
+        self.border = border
+        self.windows = tuple(to_2tuple(part) for part in (module.kernel_size, module.stride, module.padding))
+        module.register_forward_pre_hook(self.split)
+        module.register_forward_hook(self.join)
+
+    def split(self, module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
+        """Maps [B, C, H, W] twice, [2B, C, H, W]: without the partner's places, then with them alone."""
+        if self.places.units is None:
+            return None
+        maps, = inputs
+        hidden = torch.finfo(maps.dtype).min if isinstance(module, nn.MaxPool2d) else 0
+        partner = self.places.at((maps.shape[-2] - 2 * self.border, maps.shape[-1] - 2 * self.border))
+        return torch.cat([maps.masked_fill(F.pad(others, (self.border, ) * 4), hidden)
+                          for others in (partner, ~partner)]),
+
+    def join(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor | None:
+        """Each place from its own group, as if the window saw nothing but places of that group."""
+        if self.places.units is None:
+            return None
+        own, partners = output.chunk(2)
+        joined = torch.where(self.places.at(tuple(own.shape[-2:])), partners, own)
+        if isinstance(module, nn.MaxPool2d):
+            return joined
+        share = self.places.shares(tuple(inputs[0].shape[-2:]), self.windows).to(joined.dtype)
+        bias = getattr(module, 'bias', None)
+        if bias is None:
+            return joined / share
+        bias = bias.to(joined.dtype)[:, None, None]
+        return joined / share + (bias - bias / share)  # the bias has no part in the division
+
+
+def normalize_groups(maps: Tensor, partner: Tensor, dims: tuple[int, ...], eps: float, weight: Tensor | float,
+                     bias: Tensor | float) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Normalise the places of each group by their own mean and biased variance, which are 0 where there are no places.
+
+    Args:
+        maps: [..., H, W].
+        partner: Bool, True = the partner's; its sides are 1 or those of the maps.
+        dims: Those that the statistics are taken over.
+        eps: Added to the variances.
+        weight: What normalised maps are multiplied by.
+        bias: What is added to them.
+
+    Returns:
+        The same shape; means and variances, of the own places and of the partner's.
+    """
+    shares = [side.to(maps.dtype) for side in (~partner, partner)]
+
+    def each_mean(values: Tensor) -> list[Tensor]:
+        return [(values * share).mean(dims, keepdim=True) / share.mean(dims, keepdim=True).clamp(min=1 / maps.numel())
+                for share in shares]
+
+    means = each_mean(maps)
+    centred = maps - torch.where(partner, means[1], means[0])
+    variances = each_mean(centred.square())
+    # A factor for each place would be kept for the backward; so, the centred maps alone are.
+    own, partners = (centred * ((variance + eps).rsqrt() * weight) + bias for variance in variances)
+    return torch.where(partner, partners, own), means, variances
+
+
+class _MixedNorm:
+    """A norm with statistics of its own for each group, and the parent's parameters and buffers."""
+    places: PlaceGroups
+
+    def forward(self, x: Tensor) -> Tensor:
+        fixed = not self.training and getattr(self, 'running_mean', None) is not None
+        if fixed or self.places.units is None:
+            return super().forward(x)
+        maps = x.to(torch.promote_types(x.dtype, torch.float32))  # half precision is too coarse for sums
+        normalized = self.mixed(maps, self.places.at(tuple(x.shape[-2:]))).to(x.dtype)
+        for part in self.children():  # timm's dropout and activation
+            normalized = part(normalized)
+        return normalized
+
+    def affine_at(self, *shape: int) -> tuple[Tensor | float, Tensor | float]:
+        """Weight and bias in a shape that fits the maps."""
+        return (1., 0.) if self.weight is None else (self.weight.view(shape), self.bias.view(shape))
+
+
+class MixedGroupNorm(_MixedNorm, nn.GroupNorm):
+    """GroupNorm with statistics for each sample and group of places."""
+
+    def mixed(self, maps: Tensor, partner: Tensor) -> Tensor:
+        normalized, _, _ = normalize_groups(
+            maps.unflatten(1, (self.num_groups, -1)), partner.unsqueeze(1), (2, 3, 4), self.eps,
+            *self.affine_at(1, self.num_groups, -1, 1, 1))
+        return normalized.flatten(1, 2)
+
+
+# mmengine's initialisation by layer looks at direct bases only, and configs name _BatchNorm.
+class MixedBatchNorm(_MixedNorm, nn.BatchNorm2d, _BatchNorm):
+    """BatchNorm with statistics for each group of places in training, and the running ones in evaluation.
+
+    The running statistics are updated once a call, by the mean of the two groups' means and of their unbiased
+    variances; a group without places has no say.
+    """
+
+    def mixed(self, maps: Tensor, partner: Tensor) -> Tensor:
+        normalized, means, variances = normalize_groups(
+            maps, partner, (0, 2, 3), self.eps, *self.affine_at(1, -1, 1, 1))
+        if self.training and self.track_running_stats:
+            number = torch.stack([(~partner).sum(), partner.sum()])[:, None]
+            self._track(torch.stack(means).flatten(1), torch.stack(variances).flatten(1), number)
+        return normalized
+
+    @torch.no_grad()
+    def _track(self, means: Tensor, variances: Tensor, number: Tensor) -> None:
+        """Update the running statistics by those [2, C] of groups of [2, 1] places."""
+        unbiased = variances * number / (number - 1).clamp(min=1)
+        self.num_batches_tracked += 1
+        step = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked
+        for running, each in ((self.running_mean, means), (self.running_var, unbiased)):
+            running += step * ((each * (number > 0)).sum(0) / (number > 0).sum() - running)
+
+
+class MixedGroupNormAct(MixedGroupNorm, timm_layers.GroupNormAct):
+    """timm's, as :class:`MixedGroupNorm`."""
+
+
+class MixedBatchNormAct(MixedBatchNorm, timm_layers.BatchNormAct2d):
+    """timm's, as :class:`MixedBatchNorm`."""
+
+
+_NORMS = {nn.GroupNorm: MixedGroupNorm, timm_layers.GroupNormAct: MixedGroupNormAct,
+          nn.BatchNorm2d: MixedBatchNorm, timm_layers.BatchNormAct2d: MixedBatchNormAct}
+
+
+def _overlaps(name: str, module: nn.Module, border: int) -> bool:
+    """Whether windows look at places of other windows; an InputError if they do not keep places in line."""
+    kernel, stride, padding, dilation = (to_2tuple(part) for part in (
+        module.kernel_size, module.stride, module.padding, getattr(module, 'dilation', 1)))
+    extent = ((side - 1) * step + 1 for side, step in zip(kernel, dilation, strict=True))
+    if padding == (0, 0) and not border and all(side <= step for side, step in zip(extent, stride, strict=True)):
+        return False
+    in_line = not isinstance(padding, str) and all(
+        0 <= 2 * (pad + border) - side + step < step for side, step, pad in zip(kernel, stride, padding, strict=True))
+    if (not in_line or dilation != (1, 1) or getattr(module, 'ceil_mode', False)
+            or getattr(module, 'padding_mode', 'zeros') != 'zeros'):
+        raise InputError(
+            'mixed convolutions need windows without dilation, padded alike with zeros on all sides so that each side '
+            f'of a map is divided by the stride, but {name} is {module}')
+    return True
+
+
+class MixedConvolutions:
+    """Makes an encoder of convolutions keep two images apart (MixMIM, arXiv 2205.13137, ConvNets).
+
+    A place belongs to one image and sees that image's places only. Convolutions with overlap are partial ones (arXiv
+    1804.07723): what they give is divided by the share of the window's places that are of the group, as are average
+    pools; max pools ignore the other's places, and norms take statistics for each group. Names and shapes of the state
+    dict are the parent's, and so is what comes out for one image.
+
+    Attributes:
+        group_stride: Side in pixels of the smallest unit that no stage merges with its neighbours.
+
+    Raises:
+        InputError: When it is built, a part that would join the two images.
+    """
+    mixes_convolutions = True
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._places = PlaceGroups()
+        super().__init__(*args, **options)
+        border = 0
+        for name, module in list(self.named_modules())[1:]:
+            kind = type(module)
+            if border and kind is not nn.MaxPool2d:
+                raise InputError(f'a ConstantPad2d must stand in front of a MaxPool2d, but {name} is a {kind.__name__}')
+            if kind is nn.ConstantPad2d and module.value == 0 and len({*module.padding}) == 1:
+                border = module.padding[0]
+                continue
+            if kind in _NORMS:
+                module.__class__ = _NORMS[kind]
+                module.places = self._places
+            elif kind in _WINDOWED:
+                if _overlaps(name, module, border):
+                    _Windows(self._places, module, border)
+            elif kind not in _BY_PLACE | _CONTAINERS and kind.__module__ not in _BLOCKS:
+                raise InputError(
+                    'mixed convolutions keep two images apart in Conv2d, MaxPool2d, AvgPool2d, BatchNorm2d, GroupNorm '
+                    f'and what works on each place by itself, but {name} is a {kind.__name__}')
+            border = 0
+
+    def stage_entries(self) -> list[tuple[nn.Module, int]]:
+        """Module that each stage's maps come into first, and their width."""
+        trunk = getattr(self, 'timm_model', self)
+        stages = getattr(trunk, 'stages', None) or [
+            part for name, part in trunk.named_children() if re.fullmatch(r'layer\d', name)]
+        return [(stage, next(part.in_channels for part in stage.modules() if isinstance(part, nn.Conv2d)))
+                for stage in stages]
+
+    def forward(self, images: Tensor, groups: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Encode.
+
+        Args:
+            images: [B, C, H, W].
+            groups: Bool [B, h, w] of units of a multiple of ``group_stride`` pixels, True = the partner's: each place
+                sees those of its own group only. None joins all.
+
+        Returns:
+            Maps, as the parent's.
+
+        Raises:
+            InputError: A map that the units cannot be laid on, or BatchNorm that became SyncBatchNorm.
+        """
+        if groups is not None and any(isinstance(module, nn.SyncBatchNorm) for module in self.modules()):
+            raise InputError('mixed convolutions need BatchNorm, but it became SyncBatchNorm: leave out sync_bn')
+        # They stay until the next call: activation checkpointing runs the blocks again in the backward.
+        self._places.set(groups)
+        return super().forward(images)
+
+
+@MODELS.register_module()
+class MixedResNet(MixedConvolutions, ResNet):
+    """mmpretrain's ResNet, BatchNorm or GroupNorm, as :class:`MixedConvolutions`.
+
+    Arguments are mmpretrain's: ``stem_channels=192, base_channels=192`` make it three times wider. With GroupNorm an
+    image's features depend on no other image of the batch.
+    """
+
+    @property
+    def group_stride(self) -> int:
+        return 4 * math.prod(self.strides)
+
+
+@MODELS.register_module()
+class MixedTIMMEncoder(MixedConvolutions, TIMMEncoder):
+    """timm's ResNets and ResNetV2s, as :class:`MixedConvolutions`.
+
+    BiT's ``resnetv2_50x3_bit`` and ``resnetv2_101x3_bit`` among them, which have GroupNorm. Arguments are those of
+    :class:`TIMMEncoder`.
+    """
+
+    @property
+    def group_stride(self) -> int:
+        known = self.timm_model.feature_info
+        return max(stage['reduction'] for stage in getattr(known, 'info', known))
