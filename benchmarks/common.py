@@ -1,4 +1,5 @@
 """What the benchmarks share: a description of the machine, interleaved timing, stored results."""
+import argparse
 import json
 import platform
 import statistics
@@ -12,6 +13,15 @@ import torch
 from mim_plugins.check_env import MMPRETRAIN, installed_version
 
 RESULTS = Path(__file__).parent / 'results'
+
+
+def arguments(description: str, gpu_batch: int, cpu_batch: int, runs: int) -> argparse.Namespace:
+    """Images per batch and number of runs from the command line, with these defaults."""
+    batch = gpu_batch if torch.cuda.is_available() else cpu_batch
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--batch', type=int, default=batch, help=f'images (default: {gpu_batch}, on a CPU {cpu_batch})')
+    parser.add_argument('--runs', type=int, default=runs, help='of which the median is taken (default: %(default)s)')
+    return parser.parse_args()
 
 
 def machine() -> dict[str, str | int]:

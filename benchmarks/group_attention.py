@@ -6,13 +6,12 @@
 for each sample to the bias. `gathered` attends the tokens of each group by themselves, with the bias gathered for each
 sample where there is one; a plain ViT does so here, once for all its blocks. Float32 on a CPU, bfloat16 on a GPU.
 """
-import argparse
 import functools
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from common import interleaved, store
+from common import arguments, interleaved, store
 from torch import Tensor
 
 from mim_plugins.ops import random_masks, resize_mask, same_group, separate_groups
@@ -54,10 +53,7 @@ def step(way: Callable[..., Tensor], inputs: tuple[Tensor | None, ...]) -> None:
 
 def main() -> None:
     on_gpu = torch.cuda.is_available()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--batch', type=int, default=128 if on_gpu else 8, help='images (default: 128, on a CPU 8)')
-    parser.add_argument('--runs', type=int, default=25, help='of which the median is taken (default: 25)')
-    args = parser.parse_args()
+    args = arguments(__doc__, gpu_batch=128, cpu_batch=8, runs=25)
     device, dtype = ('cuda', torch.bfloat16) if on_gpu else ('cpu', torch.float32)
     results = {}
     for case, (heads, width, side, biased) in CASES.items():

@@ -6,11 +6,10 @@ The steps are one of the encoder alone on all patches and one of MAE (pixels as 
 the optimizer: float32 on a CPU, autocast to bfloat16 on a GPU. Both targets end with per-patch normalisation, so that
 their difference is the filter.
 """
-import argparse
 from pathlib import Path
 
 import torch
-from common import interleaved, store
+from common import arguments, interleaved, store
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
@@ -39,10 +38,7 @@ def training_step(model: MaskedImageModel, images: Tensor, mask: Tensor) -> None
 
 def main() -> None:
     on_gpu = torch.cuda.is_available()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--batch', type=int, default=128 if on_gpu else 4, help='images (default: 128, on a CPU 4)')
-    parser.add_argument('--runs', type=int, default=9, help='of which the median is taken (default: 9)')
-    args = parser.parse_args()
+    args = arguments(__doc__, gpu_batch=128, cpu_batch=4, runs=9)
     device = torch.device('cuda' if on_gpu else 'cpu')
     init_default_scope('mmpretrain')
     model = build('mae_vit-base').to(device)

@@ -6,7 +6,6 @@ A step is preprocessor, forward and backward without the optimizer, from the sam
 autocast to bfloat16 on a GPU. Ours draws a mask for each sample, mmpretrain's one for the batch. Peak memory is what a
 step needs on top of the built model: on a GPU as torch counts it, on a CPU the growth of a process of its own.
 """
-import argparse
 import functools
 import multiprocessing
 import resource
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from common import interleaved, store
+from common import arguments, interleaved, store
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
@@ -66,10 +65,7 @@ def peak_memory(name: str, batch: int, device: torch.device) -> int:
 
 def main() -> None:
     on_gpu = torch.cuda.is_available()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--batch', type=int, default=128 if on_gpu else 8, help='images (default: 128, on a CPU 8)')
-    parser.add_argument('--runs', type=int, default=9, help='of which the median is taken (default: 9)')
-    args = parser.parse_args()
+    args = arguments(__doc__, gpu_batch=128, cpu_batch=8, runs=9)
     device = torch.device('cuda' if on_gpu else 'cpu')
     with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) as pool:  # a process for each
         memory = dict(zip(NAMES, pool.map(

@@ -6,12 +6,7 @@ Command: NNODES=4 tools/dist_train.sh configs/mixmim/mixmim_mixmim-huge_32xb32-a
 Batch:   32 GPUs x 32 = 1024; lr = 1.5e-4 x 1024 / 256 = 0.0006
 Result:  see the paper; not reproduced by us
 """
-_base_ = [
-    '../_base_/models/mixmim_base.py',
-    '../_base_/datasets/unlabelled_224_pairs.py',
-    '../_base_/schedules/mixmim_bs1024_600e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['mixmim_mixmim-base_8xb128-amp-600e_in1k-224.py']
 
 model = dict(backbone=dict(arch='huge'), neck=dict(in_channels=2816))
 train_dataloader = dict(batch_size=32)

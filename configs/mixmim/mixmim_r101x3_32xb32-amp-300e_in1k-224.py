@@ -7,12 +7,6 @@ Batch:   32 GPUs x 32 = 1024; lr = 1.5e-4 x 1024 / 256 = 0.0006
 Result:  see the paper; not reproduced by us
 Differs: the epochs for this encoder are inferred from the 300 of the ablations
 """
-_base_ = [
-    '../_base_/models/mixmim_r50x3.py',
-    '../_base_/datasets/unlabelled_224_pairs.py',
-    '../_base_/schedules/mixmim_bs1024_300e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['mixmim_r50x3_32xb32-amp-300e_in1k-224.py']
 
 model = dict(backbone=dict(model_name='resnetv2_101x3_bit'))
-train_dataloader = dict(batch_size=32)

@@ -7,12 +7,7 @@ Batch:   16 GPUs x 64 = 1024; lr = 1.5e-4 x 1024 / 256 = 0.0006
 Result:  see the paper; not reproduced by us
 Differs: the epochs for this encoder are inferred from the 300 of the ablations
 """
-_base_ = [
-    '../_base_/models/mixmim_vit-base.py',
-    '../_base_/datasets/unlabelled_224_pairs.py',
-    '../_base_/schedules/mixmim_bs1024_300e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['mixmim_vit-base_8xb128-amp-300e_in1k-224.py']
 
 model = dict(backbone=dict(arch='large'), neck=dict(in_channels=1024))
 train_dataloader = dict(batch_size=64)

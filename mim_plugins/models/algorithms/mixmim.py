@@ -48,9 +48,11 @@ class MixMIM(MaskedImageModel):
     def predict_both(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Maps [2B, C, H, W]: of the images whose units are not masked, then of their partners."""
         size = tuple(inputs.shape[-2:])
-        features = self.fill.encode_both(self.backbone, inputs, mask)
-        return torch.cat([self.neck(seen, size, side)
-                          for seen, side in zip(features, (mask, ~mask), strict=True)])
+        own, partner = self.fill.encode_both(self.backbone, inputs, mask)
+        if own is not partner:
+            return torch.cat([self.neck(own, size, mask), self.neck(partner, size, ~mask)])
+        last = own if isinstance(own, Tensor) else own[-1]
+        return self.neck(torch.cat([last, last]), size, torch.cat([mask, ~mask]))
 
     def loss(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None,
              partner: Tensor | None = None) -> dict[str, Tensor]:
