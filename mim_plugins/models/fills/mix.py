@@ -29,6 +29,10 @@ class NoAid(nn.Module):
         features = encoder(images)
         return features, features
 
+    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Features:
+        """Features for decoding the one image alone."""
+        return self.encode_both(encoder, images, mask)[0]
+
 
 class MaskedAttention(NoAid):
     """Tokens see those of their own image only."""
@@ -61,9 +65,12 @@ class MaskedAttention(NoAid):
 
     def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
         if self._dropping:
-            return tuple(self._dropping.encode(encoder, images, side) for side in (mask, ~mask))
+            return self.encode(encoder, images, mask), self.encode(encoder, images, ~mask)
         features = encoder(images, mask)
         return features, features
+
+    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Features:
+        return (self._dropping.encode if self._dropping else super().encode)(encoder, images, mask)
 
 
 class MixEmbedding(NoAid):
@@ -180,4 +187,4 @@ class MixFill(Fill):
         return self.aid.encode_both(encoder, images, mask)
 
     def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Features:
-        return self.encode_both(encoder, images, mask)[0]
+        return self.aid.encode(encoder, images, mask)
