@@ -143,9 +143,24 @@ class TestMAEDecoder:
         embedded, _ = decoder.embedded(tokens, (16, 24), torch.zeros(1, 2, 3, dtype=torch.bool))
         assert torch.equal(embedded, decoder.embed(tokens))
 
-    @pytest.mark.parametrize('features', [torch.zeros(1, 7, 8), torch.zeros(1, 3, 9), torch.zeros(1, 8, 2, 3)])
-    def test_refuses_other_features(self, features):
-        with pytest.raises(InputError, match='at most 6 visible tokens of 8 channels, as TokenDropFill'):
+    @torch.no_grad()
+    def test_replaces_the_masked_places_of_features_of_all(self):
+        decoder, maps = self.decoder(), torch.randn(1, 8, 2, 3)
+        mask = torch.tensor([[[0, 1, 1], [0, 0, 1]]], dtype=torch.bool)
+        tokens = maps.flatten(2).transpose(1, 2)
+        embedded, extra = decoder.embedded((None, maps), (16, 24), mask)
+        assert extra == 0 and torch.equal(embedded, decoder.embedded(tokens, (16, 24), mask)[0])
+        assert torch.equal(embedded, decoder.embedded(tokens[:, ~mask.flatten()], (16, 24), mask)[0])
+        assert torch.equal(embedded[mask.flatten(1)], decoder.mask_token[0].expand(3, -1))
+
+    @pytest.mark.parametrize(('features', 'message'), [
+        (torch.zeros(1, 7, 8), 'at most 6 visible tokens of 8 channels, as TokenDropFill'),
+        (torch.zeros(1, 3, 9), 'at most 6 visible tokens of 8 channels, as TokenDropFill'),
+        (torch.zeros(1, 8, 3, 3), 'features on a grid of 2x3 .* gave a map of 3x3'),
+        (torch.zeros(1, 6, 9), 'features on a grid of 2x3 .* gave 6 tokens with 9 channels'),
+    ])
+    def test_refuses_other_features(self, features, message):
+        with pytest.raises(InputError, match=message):
             self.decoder()(features, (16, 24), torch.zeros(1, 2, 3, dtype=torch.bool))
 
     def test_refuses_to_guess_a_mask(self):

@@ -343,6 +343,8 @@ def test_refusals():
         'CMT would leak from one to the other': dict(backbone=dict(type='mim_plugins.CMT')),
         'patch_embed.projection looks at squares of 7x7 in steps of 4x4': dict(backbone=dict(
             SWIN, window_stride=16, patch_cfg=dict(kernel_size=7, padding=3))),
+        'the encoder gives 1 extra tokens before the visible ones, but the neck was told num_extra_tokens=0': dict(
+            encoder='vit', neck=dict(type='mim_plugins.MAEDecoder', in_channels=32, stride=16)),
         "'mix_embedding' needs an encoder whose stages are known": dict(
             difficulty='mix_embedding', backbone=dict(type='mim_plugins.CMT')),
     }

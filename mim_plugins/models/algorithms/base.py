@@ -59,8 +59,9 @@ class MaskedImageModel(BaseSelfSupervisor):
             raise InputError('a fill that keeps masked tokens from the encoder, as TokenDropFill, goes with a decoder '
                              f'that inserts them, as MAEDecoder, but {type(self.fill).__name__} came with '
                              f'{type(self.neck).__name__}')
+        tokens = getattr(self.backbone, 'out_type', 'raw') == 'raw'  # otherwise a map, which has none but its own
         extra = getattr(self.backbone, 'num_extra_tokens', self.neck.num_extra_tokens)
-        if self.fill.drops_tokens and extra != self.neck.num_extra_tokens:
+        if tokens and self.neck.inserts_mask_tokens and extra != self.neck.num_extra_tokens:
             raise InputError(f'the encoder gives {extra} extra tokens before the visible ones, but the neck was told '
                              f'num_extra_tokens={self.neck.num_extra_tokens}')
         self.set_input_size(size)
