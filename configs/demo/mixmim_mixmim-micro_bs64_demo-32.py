@@ -4,7 +4,7 @@ Paper:   MixMIM: Mixed and Masked Image Modeling for Efficient Visual Representa
          (arXiv 2205.13137)
 Command: python tools/train.py configs/demo/mixmim_mixmim-micro_bs64_demo-32.py
 Batch:   1 process x 64
-Result:  an example of the wiring, about a minute on two cores; not tuned
+Result:  an example of the wiring, about a minute on two cores; not tuned (probe 16.8, random encoder 12.6, one run)
 """
 _base_ = [
     '../_base_/models/mixmim_base.py',

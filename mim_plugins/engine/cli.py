@@ -40,11 +40,13 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(error, InputError):
         return str(error)
     lines = str(error.args[0] if error.args else error).strip().splitlines() or ['']
-    # What registries say of a misspelt option or type.
+    # What registries say of a misspelt option or type, and schedules of an empty epoch.
     if isinstance(error, TypeError) and 'unexpected keyword argument' in lines[-1]:
         return f'unknown option: {lines[-1]}'
     if isinstance(error, KeyError) and 'is not in the' in lines[0] and 'registry' in lines[0]:
         return f'unknown type: {lines[0]}'
+    if isinstance(error, AssertionError) and lines[0].startswith('`epoch_length` must be a positive integer'):
+        return 'an epoch has no batch: with drop_last=True there must be at least batch_size images for each process'
     return None
 
 

@@ -131,7 +131,7 @@ def test_another_size_leaves_the_parameters_and_comes_back(small_model):
     (lambda c: c['target_generator'].update(cell=0), 'a target cell must be at least 1 px'),
     (lambda c: c['neck'].pop('stride'), "the neck's config must state its stride"),
     (lambda c: c['data_preprocessor'].update(type='SelfSupDataPreprocessor') or c['data_preprocessor'].pop('mask'),
-     'needs a masking data preprocessor'),
+     'needs the data preprocessor mim_plugins.MaskingDataPreprocessor, but got SelfSup'),
 ])
 def test_misfits_are_refused_when_the_model_is_built(small_config, change, message):
     change(small_config)

@@ -107,6 +107,16 @@ def test_refuses_bad_options_at_once(mask, message):
         MaskingDataPreprocessor(mask=mask)
 
 
+@pytest.mark.parametrize('channels, options, message', [
+    (4, dict(to_rgb=True), 'to_rgb=True swaps .* but the images have 4'),
+    (1, dict(to_rgb=True), 'to_rgb=True swaps .* but the images have 1'),
+    (1, dict(mean=[1.] * 3, std=[1.] * 3), 'mean and std have 3 numbers, but the images have 1 channels'),
+])
+def test_refuses_images_of_other_channels(channels, options, message):
+    with pytest.raises(InputError, match=message):
+        make(**options)(dict(inputs=torch.zeros(2, channels, 32, 32, dtype=torch.uint8), data_samples=[]))
+
+
 def test_refuses_an_unknown_option():
     with pytest.raises(TypeError, match="unexpected keyword argument 'unitt'"):
         MaskingDataPreprocessor(mask=dict(unitt=8, ratio=.5))

@@ -310,7 +310,7 @@ def test_pools_and_convolutions_that_lose_line_are_refused(pool, message, monkey
 @pytest.mark.parametrize('size', [(64, 80), (32, 32), (65, 64)])
 def test_units_that_do_not_fit_are_refused(size):
     encoder = MixedResNet(depth=18, **TINY)
-    with pytest.raises(InputError, match='a mask of 2x2 units cannot be laid on'):
+    with pytest.raises(InputError, match='groups of 2x2 units in images of .* are no units of a multiple of 32 px'):
         encoder(torch.zeros(3, 3, *size), GROUPS)
 
 

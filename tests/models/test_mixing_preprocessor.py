@@ -101,8 +101,9 @@ def test_refusals():
             (dict(content='cut'), "content must be one of mix, shuffle, zoom, none, but is 'cut'"),
             (dict(pairing='next'), "pairing must be one of flip, roll, permutation, but is 'next'"),
             (dict(zoom=1.), 'above 1, but is 1.0'), (dict(with_clean_inputs=True), 'goes with sample_mask_stride'),
-            (dict(mask=dict(MASK, ratio_range=-.1)), 'must not be negative, but is -0.1'),
-            (dict(mask=dict(MASK, ratio_range=.5)), 'between 0 and 1, both excluded, but is 1.0')):
+            (dict(mask=dict(MASK, ratio_range=-.1)), 'how far above ratio .* but with ratio=0.5 it is -0.1'),
+            (dict(mask=dict(MASK, ratio_range=[.3, .6])), r'how far above ratio .* it is \[0.3, 0.6\]'),
+            (dict(mask=dict(MASK, ratio_range=.5)), 'below 1 - ratio, but with ratio=0.5 it is 0.5')):
         with pytest.raises(InputError, match=message):
             make(**options)
     with pytest.raises(InputError, match='at least two images in a batch, but 1 came: a loader with drop_last=True'):

@@ -329,7 +329,7 @@ def test_refusals():
         'MixMIM needs the data preprocessor mim_plugins.MixedMasking': dict(data_preprocessor=dict(
             type='mim_plugins.MaskingDataPreprocessor', mask=dict(unit=32, ratio=.5))),
         "content='none' of the preprocessor leaves": dict(fill=dict(type='mim_plugins.ImageTokenFill')),
-        "dual=True reconstructs two mixed images.*'zoom'": dict(content='zoom'),
+        "dual=True reconstructs two mixed images.*'zoom'": dict(content='zoom', difficulty='none'),
         'dual=True reconstructs two mixed images.*LinearDecoder': dict(neck=dict(
             type='mim_plugins.LinearDecoder', in_channels=128, stride=32)),
         'the difficulty must be one of masked_attention, mix_embedding, none': dict(difficulty='hard'),
@@ -337,6 +337,7 @@ def test_refusals():
             data_preprocessor=dict(type='mim_plugins.MixedMaskingDataPreprocessor', mask=dict(unit=16, ratio=.5))),
         'images of 64x96 cannot be divided into mask units of 48 px': dict(
             data_preprocessor=dict(type='mim_plugins.MixedMaskingDataPreprocessor', mask=dict(unit=48, ratio=.5))),
+        "content='zoom' would make no difference, because masked attention": dict(content='zoom', dual=False),
         'mask units of 16 px do not cover whole tokens of 32 px': dict(
             difficulty='none',
             data_preprocessor=dict(type='mim_plugins.MixedMaskingDataPreprocessor', mask=dict(unit=16, ratio=.5))),
@@ -351,6 +352,29 @@ def test_refusals():
     for message, changes in cases.items():
         with pytest.raises(InputError, match=message):
             build(**changes)
+
+
+def test_refusals_of_batches():
+    model = build()
+    data = batch(model)
+    for changes, message in (
+            (dict(clean=None), 'came with their partners, but without the clean ones'),
+            (dict(mask=None), "type 'mim_plugins.MixedMaskingDataPreprocessor'"),
+            (dict(mask=data['mask'].float()), r'mask must be bool \[3, h, w\] for 3 images, but is torch.float32'),
+            (dict(mask=data['mask'][:2]), r'for 3 images, but is torch.bool \[2, 2, 3\]')):
+        with pytest.raises(InputError, match=message):
+            model(**{**data, **changes}, mode='loss')
+
+
+@pytest.mark.parametrize('encoder', [*HIERARCHICAL, 'resnet'])
+def test_refusals_of_groups(encoder):
+    model = build(encoder)
+    groups, images = groups_of(model), torch.randn(3, 3, *SIZE)
+    for other, message in ((groups.float(), r'must be bool \[3, h, w\] .* but are torch.float32'),
+                           (groups[:2], r'torch.bool \[2, 2, 3\]'), (groups[:, None], r'torch.bool \[3, 1, 2, 3\]'),
+                           (torch.ones(3, 4, 6, dtype=torch.bool), '4x6 units in images of 64x96 px are no .* 32 px')):
+        with pytest.raises(InputError, match=message):
+            model.backbone(images, other)
 
 
 def test_refusals_of_encoders():

@@ -65,9 +65,10 @@ class RunSummaryHook(Hook):
         mixes = getattr(getattr(model, 'data_preprocessor', None), 'content', None) == 'mix'
         left = len(loader.sampler) % loader.batch_size or loader.batch_size
         if mixes and (loader.batch_size == 1 or left == 1 and not loader.drop_last):
+            remedy = 'train_dataloader.drop_last=True or another batch size' if loader.batch_size > 1 and len(
+                loader.sampler) > 1 else 'take more images and a larger train_dataloader.batch_size'
             raise InputError(f'mixing needs at least two images in a batch, but each epoch of {len(loader.sampler)} '
-                             f'images in batches of {loader.batch_size} ends with one: train_dataloader.drop_last=True '
-                             'or another batch size')
+                             f'images in batches of {loader.batch_size} ends with one: {remedy}')
 
     @staticmethod
     def _model_rows(model: MaskedImageModel) -> dict[str, str]:
@@ -78,7 +79,9 @@ class RunSummaryHook(Hook):
             'input size': '{} x {} px'.format(*model.input_size),
             'mask': f'{type(strategy).__name__}, unit {strategy.unit} px, ratio {strategy.ratio}{range_}, on '
                     '{} x {} units'.format(*strategy.grid(model.input_size)),
-            **({'filled with': preprocessor.described()} if model.takes_mixed_images else {}),
+            **({'filled with': preprocessor.described(), 'reconstructed': model.described()}
+               if model.takes_mixed_images else {}),
+            'target': type(model.target_generator).__name__,
             'encoder': f'{type(model.backbone).__name__}, {_millions(model.backbone)} parameters',
         }
 

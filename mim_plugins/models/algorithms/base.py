@@ -1,4 +1,5 @@
 """What every masked-image-modelling algorithm shares: the wiring, the batched mask and the input size."""
+import torch
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor
 
@@ -118,15 +119,18 @@ class MaskedImageModel(BaseSelfSupervisor):
             **others: What else the preprocessor hands on, for :meth:`loss` and :meth:`reconstruct`.
 
         Raises:
-            InputError: No mask, another size than the model's, or an unknown mode.
+            InputError: No mask or one of another form, another size than the model's, or an unknown mode.
         """
         if mode == 'tensor':
             return self.extract_feat(inputs)
         if mode not in ('loss', 'predict'):
             raise InputError(f"the mode must be 'tensor', 'loss' or 'predict', but is {mode!r}")
         if mask is None:
-            raise InputError(f"{type(self).__name__} needs a mask with each batch, but none came: "
-                             "use data_preprocessor type 'mim_plugins.MaskingDataPreprocessor'")
+            raise InputError(f'{type(self).__name__} needs a mask with each batch, but none came: use data_preprocessor '
+                             f"type 'mim_plugins.{type(self.data_preprocessor).__name__}'")
+        if mask.dtype != torch.bool or mask.ndim != 3 or len(mask) != len(inputs):
+            raise InputError(f'the mask must be bool [{len(inputs)}, h, w] for {len(inputs)} images, but is '
+                             f'{mask.dtype} {list(mask.shape)}')
         if tuple(inputs.shape[-2:]) != self.input_size:
             raise InputError(f'the model was built for images of {self.input_size[0]}x{self.input_size[1]}, '
                              f'but {inputs.shape[-2]}x{inputs.shape[-1]} came from the pipeline')

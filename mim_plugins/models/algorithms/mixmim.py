@@ -34,6 +34,9 @@ class MixMIM(MaskedImageModel):
         if (content == 'none') == isinstance(self.fill, MixFill):
             raise InputError("content='none' of the preprocessor leaves the filling to a fill such as ImageTokenFill, "
                              f'other content goes with MixFill, but {content!r} came with {type(self.fill).__name__}')
+        if content in ('shuffle', 'zoom') and self.fill.difficulty == 'masked_attention':
+            raise InputError(f'content={content!r} would make no difference, because masked attention keeps it from all '
+                             "that is reconstructed: take difficulty='none' or 'mix_embedding' in the fill")
         if dual and not (content == 'mix' and self.neck.inserts_mask_tokens):
             raise InputError("dual=True reconstructs two mixed images: it needs content='mix' and a decoder that puts "
                              f'mask tokens in the place of the other image, as MAEDecoder, but came with {content!r} '
@@ -44,6 +47,11 @@ class MixMIM(MaskedImageModel):
         unit = self.data_preprocessor.mask_strategy.unit
         if self.neck.inserts_mask_tokens and unit % self.neck.stride:
             raise InputError(f'mask units of {unit} px do not cover whole tokens of {self.neck.stride} px')
+
+    def described(self) -> str:
+        """What is reconstructed, for a log."""
+        aid = f', difficulty {self.fill.difficulty}' if isinstance(self.fill, MixFill) else ''
+        return ('both images' if self.dual else 'one image') + aid
 
     def predict_both(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Maps [2B, C, H, W]: of the images whose units are not masked, then of their partners."""
@@ -63,8 +71,14 @@ class MixMIM(MaskedImageModel):
             mask: Bool [B, h, w]; True = the partner's, or what else was filled in.
             clean: The images before they were mixed.
             partner: Index of each image's partner, int64 [B].
+
+        Raises:
+            InputError: A partner, so mixed images, but not the clean ones.
         """
         if clean is None:
+            if partner is not None:
+                raise InputError('mixed images came with their partners, but without the clean ones: hand on all that '
+                                 'the preprocessor gives')
             return self.loss(**self._mixed(inputs, mask))
         target = self.target_generator(clean)
         if not self.dual:

@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ...errors import InputError
 from ...ops import resize_mask
 from ...registry import MODELS
+from .stages import check_groups
 from .timm import TIMMEncoder
 
 # Subclasses are none of them: they may pad or read in their own way.
@@ -280,8 +281,9 @@ class MixedConvolutions:
             Maps, as the parent's.
 
         Raises:
-            InputError: A map that the units cannot be laid on, or BatchNorm that became SyncBatchNorm.
+            InputError: Groups that cannot be kept apart, or BatchNorm that became SyncBatchNorm.
         """
+        check_groups(groups, images, self.group_stride)
         if groups is not None and any(isinstance(module, nn.SyncBatchNorm) for module in self.modules()):
             raise InputError('mixed convolutions need BatchNorm, but it became SyncBatchNorm: leave out sync_bn')
         # They stay until the next call: activation checkpointing runs the blocks again in the backward.

@@ -9,6 +9,7 @@ from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained
 from ..position_tables import SinCosTable
 from .depth import cut_arch
+from .stages import check_groups
 from .swin import resize_stored_tables
 from .window_attention import WindowAttention, join, partition, window_groups
 
@@ -142,11 +143,12 @@ class MixMIMTransformer(SinCosTable, StockMixMIMTransformer):
             The last map [B, C', H / 32, W / 32].
 
         Raises:
-            InputError: Images of another size.
+            InputError: Images of another size, or groups that cannot be kept apart.
         """
         if tuple(images.shape[-2:]) != self.input_size:
             raise InputError('the encoder is set for images of {}x{}, but {}x{} came: call set_input_size '
                              'first'.format(*self.input_size, *images.shape[-2:]))
+        check_groups(groups, images, self.group_stride)
         # They stay until the next call: activation checkpointing runs the blocks again in the backward.
         for layer in self.layers:
             windowed = None if groups is None else window_groups(

@@ -15,7 +15,7 @@ from ...errors import InputError
 from ...ops import resize_mask, same_group, tokens_to_map
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
-from .stages import check_outputs, check_stride, layer_depth, stage_settings
+from .stages import check_groups, check_outputs, check_stride, layer_depth, stage_settings
 
 _SHARED = dict(embed_dims=[64, 128, 320, 512], num_heads=[1, 2, 5, 8], mlp_ratios=[8, 8, 4, 4],
                sr_ratios=[8, 4, 2, 1])
@@ -161,9 +161,10 @@ class PyramidVisionTransformer(BaseModule):
             Maps [B, C, h, w] of the stages in ``out_indices``; the cls token [B, C] for the last one if asked for.
 
         Raises:
-            InputError: Sides that are no multiples of 32, or groups for an encoder whose cls token would join them.
+            InputError: Sides that are no multiples of 32, or groups that cannot be kept apart.
         """
         check_stride(images, 32)
+        check_groups(groups, images, self.group_stride)
         if groups is not None and self.cls_token is not None:
             raise InputError('a cls token would join the groups: with_cls_token=False')
         self._set_groups(groups, tuple(images.shape[-2:]))

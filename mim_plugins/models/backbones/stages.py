@@ -1,6 +1,7 @@
 """What encoders of four stages share."""
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ...errors import InputError
@@ -31,6 +32,29 @@ def check_outputs(out_indices: Sequence[int], stages: int = 4) -> tuple[int, ...
     if not out_indices or not set(out_indices) <= set(range(stages)):
         raise InputError(f'out_indices must name stages from 0 to {stages - 1}, but is {tuple(out_indices)}')
     return tuple(out_indices)
+
+
+def check_groups(groups: Tensor | None, images: Tensor, stride: int) -> None:
+    """Refuse groups of places that an encoder cannot keep apart in images [B, C, H, W].
+
+    Args:
+        groups: Bool [B, h, w] of units of a multiple of ``stride`` pixels, or None.
+        images: Those that come with them.
+        stride: Side in pixels of the smallest unit that the encoder does not merge with its neighbours.
+
+    Raises:
+        InputError: They are something else.
+    """
+    if groups is None:
+        return
+    batch, _, height, width = images.shape
+    if groups.dtype != torch.bool or groups.ndim != 3 or len(groups) != batch:
+        raise InputError(f'groups must be bool [{batch}, h, w] for a batch of {batch} images, but are {groups.dtype} '
+                         f'{list(groups.shape)}')
+    rows, columns = groups.shape[1:]
+    if height % (rows * stride) or width % (columns * stride):
+        raise InputError(f'groups of {rows}x{columns} units in images of {height}x{width} px are no units of a '
+                         f'multiple of {stride} px')
 
 
 def check_stride(images: Tensor, stride: int) -> None:

@@ -13,6 +13,7 @@ from ...ops.positions import resize_position_table, token_grid
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
 from .depth import cut_arch
+from .stages import check_groups
 from .window_attention import WindowAttention, set_stage_groups, set_stage_window, stage_windows, window_at
 
 
@@ -126,7 +127,11 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
 
         Returns:
             Maps of the stages in ``out_indices``, as mmpretrain's.
+
+        Raises:
+            InputError: Groups that cannot be kept apart.
         """
+        check_groups(groups, x, self.group_stride)
         # They stay until the next call: activation checkpointing runs the blocks again in the backward.
         for stage, grid in zip(self.stages, self._stage_grids(tuple(x.shape[-2:])), strict=True):
             set_stage_groups(stage.blocks, groups, grid)

@@ -160,6 +160,7 @@ class MixFill(Fill):
         super().__init__()
         if difficulty not in _AIDS:
             raise InputError(f'the difficulty must be one of {", ".join(_AIDS)}, but is {difficulty!r}')
+        self.difficulty = difficulty
         self.aid = _AIDS[difficulty]()
 
     def attach(self, encoder: nn.Module) -> None:

@@ -61,8 +61,9 @@ class DrawnMasks(MaskStrategy):
 
     def __init__(self, unit: int, ratio: float, rounding: Rounding, shared: bool, ratio_range: float) -> None:
         super().__init__(unit)
-        if ratio_range < 0:
-            raise InputError(f'the range of mask ratios must not be negative, but is {ratio_range}')
+        if not isinstance(ratio_range, int | float) or ratio_range and not 0 < ratio_range < 1 - ratio:
+            raise InputError('ratio_range is how far above ratio a mask ratio may be drawn, a number of at least 0 and '
+                             f'below 1 - ratio, but with ratio={ratio} it is {ratio_range}')
         self.ratio = ratio
         self.ratio_range = ratio_range
         self.rounding = rounding

@@ -76,13 +76,24 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         Returns:
             ``inputs`` float32 [B, C, H, W], ``data_samples``, and ``mask`` bool [B, H / unit, W / unit]
             with True = masked unless ``sample_mask_stride`` is set.
+
+        Raises:
+            InputError: Images of another number of channels than mean, std or ``to_rgb`` ask for.
         """
+        self._check_channels(len(data['inputs'][0]))
         batch = super().forward(data, training)
         inputs = batch['inputs']
         size = tuple(inputs.shape[-2:])
         generator = self._generator(inputs.device, training)
         batch.update(self.corrupt(inputs, self.mask_strategy(len(inputs), size, generator, inputs.device), generator))
         return batch if self.sample_mask_stride is None else self._for_samples(batch)
+
+    def _check_channels(self, channels: int) -> None:
+        if self._channel_conversion and channels != 3:
+            raise InputError(f'to_rgb=True swaps the first of three channels with the last, but the images have '
+                             f'{channels}')
+        if self._enable_normalize and self.mean.numel() not in (1, channels):
+            raise InputError(f'mean and std have {self.mean.numel()} numbers, but the images have {channels} channels')
 
     def corrupt(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """What goes on to the algorithm for normalised images [B, C, H, W] and their mask [B, h, w]."""
