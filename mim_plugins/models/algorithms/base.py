@@ -126,8 +126,8 @@ class MaskedImageModel(BaseSelfSupervisor):
         if mode not in ('loss', 'predict'):
             raise InputError(f"the mode must be 'tensor', 'loss' or 'predict', but is {mode!r}")
         if mask is None:
-            raise InputError(f'{type(self).__name__} needs a mask with each batch, but none came: use data_preprocessor '
-                             f"type 'mim_plugins.{type(self.data_preprocessor).__name__}'")
+            raise InputError(f'{type(self).__name__} needs a mask with each batch, but none came: use data_preprocessor'
+                             f" type 'mim_plugins.{type(self.data_preprocessor).__name__}'")
         if mask.dtype != torch.bool or mask.ndim != 3 or len(mask) != len(inputs):
             raise InputError(f'the mask must be bool [{len(inputs)}, h, w] for {len(inputs)} images, but is '
                              f'{mask.dtype} {list(mask.shape)}')

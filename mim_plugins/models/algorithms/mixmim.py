@@ -35,8 +35,8 @@ class MixMIM(MaskedImageModel):
             raise InputError("content='none' of the preprocessor leaves the filling to a fill such as ImageTokenFill, "
                              f'other content goes with MixFill, but {content!r} came with {type(self.fill).__name__}')
         if content in ('shuffle', 'zoom') and self.fill.difficulty == 'masked_attention':
-            raise InputError(f'content={content!r} would make no difference, because masked attention keeps it from all '
-                             "that is reconstructed: take difficulty='none' or 'mix_embedding' in the fill")
+            raise InputError(f'content={content!r} would make no difference, because masked attention keeps it from '
+                             "all that is reconstructed: take difficulty='none' or 'mix_embedding' in the fill")
         if dual and not (content == 'mix' and self.neck.inserts_mask_tokens):
             raise InputError("dual=True reconstructs two mixed images: it needs content='mix' and a decoder that puts "
                              f'mask tokens in the place of the other image, as MAEDecoder, but came with {content!r} '
