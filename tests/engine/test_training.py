@@ -42,7 +42,7 @@ def test_run_summary(trained):
     (('train_dataloader.batch_size=5', ), 'each epoch of 16 images in batches of 5 ends with one'),
     (('train_dataloader.batch_size=5', 'train_dataloader.drop_last=True'), None),
     (('train_dataloader.batch_size=1', 'train_dataloader.drop_last=True'), 'batches of 1 ends with one: take more im'),
-    (('train_dataloader.batch_size=32', 'train_dataloader.drop_last=True'), 'an epoch has no batch: with drop_last=True'),
+    (('train_dataloader.batch_size=32', 'train_dataloader.drop_last=True'), 'an epoch has no batch: with drop_last'),
 ])
 def test_a_last_image_that_cannot_be_mixed_is_told_at_the_start(images, tmp_path, options, ending):
     start = (TRAIN, DEMO.with_name('mixmim_mixmim-micro_bs64_demo-32.py'))
