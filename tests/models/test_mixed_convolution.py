@@ -9,14 +9,9 @@ from torch import nn
 
 from mim_plugins.errors import InputError
 from mim_plugins.models import TIMMEncoder
-from mim_plugins.models.backbones.mixed_convolution import (
-    MixedBatchNorm,
-    MixedGroupNorm,
-    MixedResNet,
-    MixedTIMMEncoder,
-    PlaceGroups,
-    _Windows,
-)
+from mim_plugins.models.backbones.mixed_convolution import MixedResNet, MixedTIMMEncoder, _Windows
+from mim_plugins.models.backbones.mixed_norms import MixedBatchNorm, MixedGroupNorm
+from mim_plugins.models.backbones.place_groups import PlaceGroups
 from mim_plugins.ops import resize_mask
 from mim_plugins.registry import MODELS
 
@@ -93,6 +88,14 @@ def test_features_see_their_own_image_only(name, training):
             for one in features).backward()
         assert not (inputs.grad * theirs).any()
         assert (inputs.grad * ~theirs).any()
+
+
+def test_groups_are_gone_with_the_next_call():
+    encoder, stock = build('resnet18 gn', True)
+    inputs = images()
+    encoder(inputs, GROUPS)
+    for one, other in zip(encoder(inputs), stock(inputs), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
 
 
 def test_without_groups_images_do_mix():

@@ -109,6 +109,18 @@ def test_the_partner_never_changes_own_features_in_any_block(encoder):
     assert not torch.allclose(joined[-1], before[-1], atol=1e-3)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize('encoder', ['mixmim', 'swin', 'pvt'])
+def test_one_image_alone_is_encoded_as_ever(encoder):
+    """With the shift mask of Swin in particular."""
+    model = build(encoder, size=(128, 128))
+    images, none = torch.randn(2, 3, 128, 128), torch.zeros(2, 4, 4, dtype=torch.bool)
+    expected = recorded(model.backbone, images, None)
+    for groups in (none, ~none):
+        for one, other in zip(recorded(model.backbone, images, groups), expected, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize('encoder', HIERARCHICAL)
 def test_the_partner_never_changes_own_gradients(encoder):
     model = build(encoder)
@@ -229,7 +241,7 @@ def test_mix_embeddings_tell_the_images_apart(encoder):
     with torch.no_grad():
         for embedding in embeddings:
             embedding.zero_()
-    features, _ = model.fill.encode_both(model.backbone, data['inputs'], data['mask'])
+    features, = model.fill.encode_both(model.backbone, data['inputs'], data['mask'])
     torch.testing.assert_close(features[-1], told_nothing)
 
 
@@ -330,7 +342,9 @@ def test_refusals():
             type='mim_plugins.MaskingDataPreprocessor', mask=dict(unit=32, ratio=.5))),
         "content='none' of the preprocessor leaves": dict(fill=dict(type='mim_plugins.ImageTokenFill')),
         "dual=True reconstructs two mixed images.*'zoom'": dict(content='zoom', difficulty='none'),
-        'dual=True reconstructs two mixed images.*LinearDecoder': dict(neck=dict(
+        'dual=True reconstructs two mixed images.*LinearDecoder': dict(difficulty='none', neck=dict(
+            type='mim_plugins.LinearDecoder', in_channels=128, stride=32)),
+        'masked attention keeps all of an image from its masked places.*LinearDecoder': dict(dual=False, neck=dict(
             type='mim_plugins.LinearDecoder', in_channels=128, stride=32)),
         'the difficulty must be one of masked_attention, mix_embedding, none': dict(difficulty='hard'),
         'mixed units of 16 px cannot be kept apart by an encoder that merges squares of 32 px': dict(
@@ -341,7 +355,7 @@ def test_refusals():
         'mask units of 16 px do not cover whole tokens of 32 px': dict(
             difficulty='none',
             data_preprocessor=dict(type='mim_plugins.MixedMaskingDataPreprocessor', mask=dict(unit=16, ratio=.5))),
-        'CMT would leak from one to the other': dict(backbone=dict(type='mim_plugins.CMT')),
+        'CMT as it is configured would leak from one to the other': dict(backbone=dict(type='mim_plugins.CMT')),
         'patch_embed.projection looks at squares of 7x7 in steps of 4x4': dict(backbone=dict(
             SWIN, window_stride=16, patch_cfg=dict(kernel_size=7, padding=3))),
         'the encoder gives 1 extra tokens before the visible ones, but the neck was told num_extra_tokens=0': dict(
@@ -358,7 +372,8 @@ def test_refusals_of_batches():
     model = build()
     data = batch(model)
     for changes, message in (
-            (dict(clean=None), 'came with their partners, but without the clean ones'),
+            (dict(clean=None), 'need the clean ones and their partners, but only'),
+            (dict(partner=None), 'need the clean ones and their partners, but only'),
             (dict(mask=None), "type 'mim_plugins.MixedMaskingDataPreprocessor'"),
             (dict(mask=data['mask'].float()), r'mask must be bool \[3, h, w\] for 3 images, but is torch.float32'),
             (dict(mask=data['mask'][:2]), r'for 3 images, but is torch.bool \[2, 2, 3\]')):

@@ -1,7 +1,7 @@
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -50,7 +50,8 @@ class RunSummaryHook(Hook):
             **(self._model_rows(model) if isinstance(model, MaskedImageModel) else {}),
             'whole model': f'{_millions(model)} parameters',
         }
-        self._check_last_batch(loader, model)
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            self._check_last_batch(loader, model)
         runner.logger.info('\n'.join(['Run summary', *(f'  {name:<14} {value}' for name, value in rows.items())]))
         if runner.iter >= runner.max_iters:
             runner.logger.warning(f'nothing is left to do: iteration {runner.iter} of {runner.max_iters} is reached')

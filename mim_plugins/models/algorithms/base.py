@@ -101,6 +101,8 @@ class MaskedImageModel(BaseSelfSupervisor):
             raise InputError(f'mask units of {strategy.unit} px cannot be laid on target cells of '
                              f'{self.target_generator.map_stride} px')
         self.fill.check_unit(strategy.unit)
+        if self.neck.inserts_mask_tokens and strategy.unit % self.neck.stride:
+            raise InputError(f'mask units of {strategy.unit} px do not cover whole tokens of {self.neck.stride} px')
         for part in (self.backbone, self.neck):
             if hasattr(part, 'set_input_size'):
                 part.set_input_size(size)

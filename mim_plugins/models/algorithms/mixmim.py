@@ -13,9 +13,9 @@ from .base import MaskedImageModel
 class MixMIM(MaskedImageModel):
     """MixMIM: an image with units of another one, and both reconstructed (arXiv 2205.13137, section 3).
 
-    The encoder sees the mixed image. The decoder is called once with the tokens of the one image and once with those of
-    the other, mask tokens in all other places; the loss of each mixed image is the mean over all its patches, each of
-    which is predicted for the image that it does not show.
+    The encoder sees the mixed image. The decoder gets the tokens of the one image, and those of the other, with mask
+    tokens in all other places. With the head's usual region, the masked one, the loss of each mixed image is the mean
+    over all its patches, each predicted for the image that it does not show.
 
     Args:
         dual: Reconstruct both images, or only the one whose units are not masked.
@@ -37,16 +37,13 @@ class MixMIM(MaskedImageModel):
         if content in ('shuffle', 'zoom') and self.fill.difficulty == 'masked_attention':
             raise InputError(f'content={content!r} would make no difference, because masked attention keeps it from '
                              "all that is reconstructed: take difficulty='none' or 'mix_embedding' in the fill")
+        if getattr(self.fill, 'difficulty', None) == 'masked_attention' and not self.neck.inserts_mask_tokens:
+            raise InputError('masked attention keeps all of an image from its masked places, so it goes with a decoder '
+                             f'that puts mask tokens there, as MAEDecoder, but came with {type(self.neck).__name__}')
         if dual and not (content == 'mix' and self.neck.inserts_mask_tokens):
             raise InputError("dual=True reconstructs two mixed images: it needs content='mix' and a decoder that puts "
                              f'mask tokens in the place of the other image, as MAEDecoder, but came with {content!r} '
                              f'and {type(self.neck).__name__}; take dual=False')
-
-    def set_input_size(self, size: tuple[int, int]) -> None:
-        super().set_input_size(size)
-        unit = self.data_preprocessor.mask_strategy.unit
-        if self.neck.inserts_mask_tokens and unit % self.neck.stride:
-            raise InputError(f'mask units of {unit} px do not cover whole tokens of {self.neck.stride} px')
 
     def described(self) -> str:
         """What is reconstructed, for a log."""
@@ -56,10 +53,10 @@ class MixMIM(MaskedImageModel):
     def predict_both(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Maps [2B, C, H, W]: of the images whose units are not masked, then of their partners."""
         size = tuple(inputs.shape[-2:])
-        own, partner = self.fill.encode_both(self.backbone, inputs, mask)
-        if own is not partner:
-            return torch.cat([self.neck(own, size, mask), self.neck(partner, size, ~mask)])
-        last = own if isinstance(own, Tensor) else own[-1]
+        seen = self.fill.encode_both(self.backbone, inputs, mask)
+        if len(seen) == 2:
+            return torch.cat([self.neck(part, size, side) for part, side in zip(seen, (mask, ~mask), strict=True)])
+        last = seen[0] if isinstance(seen[0], Tensor) else seen[0][-1]
         return self.neck(torch.cat([last, last]), size, torch.cat([mask, ~mask]))
 
     def loss(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None,
@@ -73,12 +70,12 @@ class MixMIM(MaskedImageModel):
             partner: Index of each image's partner, int64 [B].
 
         Raises:
-            InputError: A partner, so mixed images, but not the clean ones.
+            InputError: Mixed images without the clean ones or without their partners.
         """
+        if (clean is None) != (partner is None) and self.data_preprocessor.content == 'mix':
+            raise InputError('mixed images need the clean ones and their partners, but only one of them came: hand on '
+                             'all that the preprocessor gives')
         if clean is None:
-            if partner is not None:
-                raise InputError('mixed images came with their partners, but without the clean ones: hand on all that '
-                                 'the preprocessor gives')
             return self.loss(**self._mixed(inputs, mask))
         target = self.target_generator(clean)
         if not self.dual:

@@ -16,11 +16,11 @@ from mmpretrain.models.utils import LayerNorm2d, to_2tuple
 from timm import layers as timm_layers
 from timm.models import FeatureListNet, resnet, resnetv2
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import InputError
-from ...ops import resize_mask
 from ...registry import MODELS
+from .mixed_norms import NORMS
+from .place_groups import PlaceGroups
 from .stages import check_groups
 from .timm import TIMMEncoder
 
@@ -31,43 +31,6 @@ _BY_PLACE = {nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, n
 # They do nothing to a map but call their parts, as do all blocks of the modules below.
 _CONTAINERS = {nn.Sequential, ConvModule, FeatureListNet, timm_layers.ClassifierHead, timm_layers.SelectAdaptivePool2d}
 _BLOCKS = {part.__name__ for part in (mmpretrain_resnet, resnet, resnetv2)}
-
-
-class PlaceGroups:
-    """Which of the two images each place of a map belongs to, at any resolution.
-
-    Args:
-        units: Bool [B, h, w], True = the partner's. None: there is one image only.
-    """
-
-    def __init__(self, units: Tensor | None = None) -> None:
-        self.set(units)
-
-    def set(self, units: Tensor | None) -> None:
-        """Take other units, until further notice."""
-        self.units = units
-        self._known: dict[tuple, Tensor] = {}
-
-    def at(self, size: tuple[int, int]) -> Tensor:
-        """Bool [B, 1, H, W] for maps of ``size`` (H, W), True = the partner's; an InputError if units do not fit."""
-        if size not in self._known:
-            self._known[size] = resize_mask(self.units, size).unsqueeze(1)
-        return self._known[size]
-
-    def shares(self, size: tuple[int, int], windows: tuple[tuple[int, int], ...]) -> Tensor:
-        """Share in (0, 1] of a window's places that is of its own group, float32 [B, 1, H / stride, W / stride].
-
-        Args:
-            size: (H, W) of the map.
-            windows: Kernel, stride and padding in height and width.
-        """
-        key = size, *windows
-        if key not in self._known:
-            partner = self.at(size)
-            own, partners = F.avg_pool2d(
-                torch.cat([~partner, partner]).float(), *windows, count_include_pad=False).chunk(2)
-            self._known[key] = torch.where(self.at(tuple(own.shape[-2:])), partners, own)
-        return self._known[key]
 
 
 class _Windows:
@@ -107,102 +70,6 @@ class _Windows:
             return joined / share
         bias = bias.to(joined.dtype)[:, None, None]
         return joined / share + (bias - bias / share)  # the bias has no part in the division
-
-
-def normalize_groups(maps: Tensor, partner: Tensor, dims: tuple[int, ...], eps: float, weight: Tensor | float,
-                     bias: Tensor | float) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Normalise the places of each group by their own mean and biased variance, which are 0 where there are no places.
-
-    Args:
-        maps: [..., H, W].
-        partner: Bool, True = the partner's; its sides are 1 or those of the maps.
-        dims: Those that the statistics are taken over.
-        eps: Added to the variances.
-        weight: What normalised maps are multiplied by.
-        bias: What is added to them.
-
-    Returns:
-        The same shape; means and variances, of the own places and of the partner's.
-    """
-    shares = [side.to(maps.dtype) for side in (~partner, partner)]
-
-    def each_mean(values: Tensor) -> list[Tensor]:
-        return [(values * share).mean(dims, keepdim=True) / share.mean(dims, keepdim=True).clamp(min=1 / maps.numel())
-                for share in shares]
-
-    means = each_mean(maps)
-    centred = maps - torch.where(partner, means[1], means[0])
-    variances = each_mean(centred.square())
-    # A factor for each place would be kept for the backward; so, the centred maps alone are.
-    own, partners = (centred * ((variance + eps).rsqrt() * weight) + bias for variance in variances)
-    return torch.where(partner, partners, own), means, variances
-
-
-class _MixedNorm:
-    """A norm with statistics of its own for each group, and the parent's parameters and buffers."""
-    places: PlaceGroups
-
-    def forward(self, x: Tensor) -> Tensor:
-        fixed = not self.training and getattr(self, 'running_mean', None) is not None
-        if fixed or self.places.units is None:
-            return super().forward(x)
-        maps = x.to(torch.promote_types(x.dtype, torch.float32))  # half precision is too coarse for sums
-        normalized = self.mixed(maps, self.places.at(tuple(x.shape[-2:]))).to(x.dtype)
-        for part in self.children():  # timm's dropout and activation
-            normalized = part(normalized)
-        return normalized
-
-    def affine_at(self, *shape: int) -> tuple[Tensor | float, Tensor | float]:
-        """Weight and bias in a shape that fits the maps."""
-        return (1., 0.) if self.weight is None else (self.weight.view(shape), self.bias.view(shape))
-
-
-class MixedGroupNorm(_MixedNorm, nn.GroupNorm):
-    """GroupNorm with statistics for each sample and group of places."""
-
-    def mixed(self, maps: Tensor, partner: Tensor) -> Tensor:
-        normalized, _, _ = normalize_groups(
-            maps.unflatten(1, (self.num_groups, -1)), partner.unsqueeze(1), (2, 3, 4), self.eps,
-            *self.affine_at(1, self.num_groups, -1, 1, 1))
-        return normalized.flatten(1, 2)
-
-
-# mmengine's initialisation by layer looks at direct bases only, and configs name _BatchNorm.
-class MixedBatchNorm(_MixedNorm, nn.BatchNorm2d, _BatchNorm):
-    """BatchNorm with statistics for each group of places in training, and the running ones in evaluation.
-
-    The running statistics are updated once a call, by the mean of the two groups' means and of their unbiased
-    variances; a group without places has no say.
-    """
-
-    def mixed(self, maps: Tensor, partner: Tensor) -> Tensor:
-        normalized, means, variances = normalize_groups(
-            maps, partner, (0, 2, 3), self.eps, *self.affine_at(1, -1, 1, 1))
-        if self.training and self.track_running_stats:
-            number = torch.stack([(~partner).sum(), partner.sum()])[:, None]
-            self._track(torch.stack(means).flatten(1), torch.stack(variances).flatten(1), number)
-        return normalized
-
-    @torch.no_grad()
-    def _track(self, means: Tensor, variances: Tensor, number: Tensor) -> None:
-        """Update the running statistics by those [2, C] of groups of [2, 1] places."""
-        unbiased = variances * number / (number - 1).clamp(min=1)
-        self.num_batches_tracked += 1
-        step = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked
-        for running, each in ((self.running_mean, means), (self.running_var, unbiased)):
-            running += step * ((each * (number > 0)).sum(0) / (number > 0).sum() - running)
-
-
-class MixedGroupNormAct(MixedGroupNorm, timm_layers.GroupNormAct):
-    """timm's, as :class:`MixedGroupNorm`."""
-
-
-class MixedBatchNormAct(MixedBatchNorm, timm_layers.BatchNormAct2d):
-    """timm's, as :class:`MixedBatchNorm`."""
-
-
-_NORMS = {nn.GroupNorm: MixedGroupNorm, timm_layers.GroupNormAct: MixedGroupNormAct,
-          nn.BatchNorm2d: MixedBatchNorm, timm_layers.BatchNormAct2d: MixedBatchNormAct}
 
 
 def _overlaps(name: str, module: nn.Module, border: int) -> bool:
@@ -249,8 +116,8 @@ class MixedConvolutions:
             if kind is nn.ConstantPad2d and module.value == 0 and len({*module.padding}) == 1:
                 border = module.padding[0]
                 continue
-            if kind in _NORMS:
-                module.__class__ = _NORMS[kind]
+            if kind in NORMS:
+                module.__class__ = NORMS[kind]
                 module.places = self._places
             elif kind in _WINDOWED:
                 if _overlaps(name, module, border):
@@ -286,7 +153,8 @@ class MixedConvolutions:
         check_groups(groups, images, self.group_stride)
         if groups is not None and any(isinstance(module, nn.SyncBatchNorm) for module in self.modules()):
             raise InputError('mixed convolutions need BatchNorm, but it became SyncBatchNorm: leave out sync_bn')
-        # They stay until the next call: activation checkpointing runs the blocks again in the backward.
+        # They stay until the next call, for activation checkpointing runs the blocks again in the backward: a backward
+        # has to come before the next forward.
         self._places.set(groups)
         return super().forward(images)
 

@@ -149,7 +149,8 @@ class MixMIMTransformer(SinCosTable, StockMixMIMTransformer):
             raise InputError('the encoder is set for images of {}x{}, but {}x{} came: call set_input_size '
                              'first'.format(*self.input_size, *images.shape[-2:]))
         check_groups(groups, images, self.group_stride)
-        # They stay until the next call: activation checkpointing runs the blocks again in the backward.
+        # They stay until the next call, for activation checkpointing runs the blocks again in the backward: a backward
+        # has to come before the next forward.
         for layer in self.layers:
             windowed = None if groups is None else window_groups(
                 resize_mask(groups, layer.input_resolution), layer.blocks[0].attn.current_window)

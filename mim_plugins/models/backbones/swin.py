@@ -132,7 +132,8 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
             InputError: Groups that cannot be kept apart.
         """
         check_groups(groups, x, self.group_stride)
-        # They stay until the next call: activation checkpointing runs the blocks again in the backward.
+        # They stay until the next call, for activation checkpointing runs the blocks again in the backward: a backward
+        # has to come before the next forward.
         for stage, grid in zip(self.stages, self._stage_grids(tuple(x.shape[-2:])), strict=True):
             set_stage_groups(stage.blocks, groups, grid)
         return super().forward(x)

@@ -15,8 +15,8 @@ from .inside import TokenDropFill, token_entry
 Features = Tensor | tuple[Tensor, ...]
 
 
-class NoAid(nn.Module):
-    """The encoder is told nothing."""
+class Aid(nn.Module):
+    """How an encoder is told the two images apart; it is told nothing here."""
 
     def attach(self, encoder: nn.Module) -> None:
         """Prepare for an encoder, or raise an InputError if it cannot be told."""
@@ -24,17 +24,16 @@ class NoAid(nn.Module):
     def check_unit(self, unit: int) -> None:
         """Raise an InputError if units of this side in pixels cannot be told apart."""
 
-    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
-        """Features for decoding the one image, and for the other, of mixed images [B, C, H, W] under [B, h, w]."""
-        features = encoder(images)
-        return features, features
-
     def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Features:
-        """Features for decoding the one image alone."""
-        return self.encode_both(encoder, images, mask)[0]
+        """Features for decoding the one image of mixed images [B, C, H, W] under [B, h, w]."""
+        return encoder(images)
+
+    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, ...]:
+        """See :meth:`MixFill.encode_both`."""
+        return (self.encode(encoder, images, mask), )
 
 
-class MaskedAttention(NoAid):
+class MaskedAttention(Aid):
     """Tokens see those of their own image only."""
 
     def __init__(self) -> None:
@@ -49,9 +48,9 @@ class MaskedAttention(NoAid):
         if token_entry(encoder) is None and not getattr(encoder, 'drops_tokens', False):
             raise InputError(
                 f"difficulty='masked_attention' needs an encoder that keeps two images apart (mim_plugins' "
-                'MixMIMTransformer, ResizableSwin, PyramidVisionTransformer, MixedResNet, MixedTIMMEncoder) or a plain '
-                f'ViT, but {type(encoder).__name__} would leak from one to the other, by convolutions that overlap or '
-                "by attention that takes no groups: take another encoder, or difficulty='none'")
+                'MixMIMTransformer, ResizableSwin, PyramidVisionTransformer, MixedResNet, MixedTIMMEncoder, '
+                f"ConvMAEEncoder, or a plain ViT with out_type='raw'), but {type(encoder).__name__} as it is configured"
+                " would leak from one to the other or cannot drop tokens: take another one, or difficulty='none'")
         # A plain ViT has no path between tokens but attention: each image's tokens go through it by themselves.
         self._dropping = TokenDropFill()
         self._dropping.attach(encoder)
@@ -63,17 +62,15 @@ class MaskedAttention(NoAid):
             raise InputError(f'mixed units of {unit} px cannot be kept apart by an encoder that merges squares of '
                              f'{self._unit} px')
 
-    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
-        if self._dropping:
-            return self.encode(encoder, images, mask), self.encode(encoder, images, ~mask)
-        features = encoder(images, mask)
-        return features, features
-
     def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Features:
-        return (self._dropping.encode if self._dropping else super().encode)(encoder, images, mask)
+        return self._dropping.encode(encoder, images, mask) if self._dropping else encoder(images, mask)
+
+    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, ...]:
+        sides = (mask, ~mask) if self._dropping else (mask, )
+        return tuple(self.encode(encoder, images, side) for side in sides)
 
 
-class MixEmbedding(NoAid):
+class MixEmbedding(Aid):
     """One learnable vector for each of the two images is added to its tokens at the begin of each stage.
 
     Args:
@@ -95,7 +92,7 @@ class MixEmbedding(NoAid):
         else:
             raise InputError("difficulty='mix_embedding' needs an encoder whose stages are known (mim_plugins' "
                              'MixMIMTransformer, ResizableSwin, PyramidVisionTransformer, MixedResNet, '
-                             f'MixedTIMMEncoder) or a plain ViT, but got {type(encoder).__name__}')
+                             f"MixedTIMMEncoder) or a plain ViT with out_type='raw', but got {type(encoder).__name__}")
         self._extra = getattr(encoder, 'num_extra_tokens', 0)
         for number, (module, width) in enumerate(entries):
             self.mix_embeddings.append(nn.Parameter(torch.randn(2, width) * self.std))
@@ -113,10 +110,10 @@ class MixEmbedding(NoAid):
         sides = resize_mask(self._mask, (self._size[0] // stride, self._size[1] // stride)).flatten(1)
         return (torch.cat([extra, places + embedding.to(places.dtype)[sides.long()]], dim=1), *inputs[1:])
 
-    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
+    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Features:
         self._mask, self._size = mask, tuple(images.shape[-2:])
         try:
-            return super().encode_both(encoder, images, mask)
+            return super().encode(encoder, images, mask)
         finally:
             self._mask = None
 
@@ -136,7 +133,7 @@ def _check_overlap(encoder: nn.Module) -> None:
                     'other')
 
 
-_AIDS = {'masked_attention': MaskedAttention, 'mix_embedding': MixEmbedding, 'none': NoAid}
+_AIDS = {'masked_attention': MaskedAttention, 'mix_embedding': MixEmbedding, 'none': Aid}
 
 
 @MODELS.register_module()
@@ -172,8 +169,8 @@ class MixFill(Fill):
     def forward(self, images: Tensor, mask: Tensor) -> Tensor:
         return images
 
-    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, Features]:
-        """Features for decoding the one image, and for the other.
+    def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, ...]:
+        """Features for decoding both images.
 
         Args:
             encoder: The one that :meth:`attach` saw.
@@ -181,9 +178,8 @@ class MixFill(Fill):
             mask: Bool [B, h, w]; True = the partner's.
 
         Returns:
-            The encoder's output, of which the first image's places are those that are not masked; and the same for the
-            partner, whose places are the masked ones. They are one and the same unless the images' tokens went through
-            the encoder by themselves.
+            One output of the encoder, in which the first image's places are those that are not masked and the partner's
+            the others; or two, if the images' tokens went through the encoder by themselves.
         """
         return self.aid.encode_both(encoder, images, mask)
 

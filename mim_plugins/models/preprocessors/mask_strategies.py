@@ -56,7 +56,7 @@ class DrawnMasks(MaskStrategy):
         rounding: How the count is rounded, see :func:`mim_plugins.ops.mask_count`.
         shared: One mask for the whole batch instead of one for each sample.
         ratio_range: Each batch draws its own ratio, uniform from ``ratio`` to ``ratio + ratio_range`` (MixMIM, arXiv
-            2205.13137, released code).
+            2205.13137, released code). It follows from the generator's seed, not from its state.
     """
 
     def __init__(self, unit: int, ratio: float, rounding: Rounding, shared: bool, ratio_range: float) -> None:

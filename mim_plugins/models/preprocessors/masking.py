@@ -80,7 +80,7 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         Raises:
             InputError: Images of another number of channels than mean, std or ``to_rgb`` ask for.
         """
-        self._check_channels(len(data['inputs'][0]))
+        self._check_channels(data['inputs'][0])
         batch = super().forward(data, training)
         inputs = batch['inputs']
         size = tuple(inputs.shape[-2:])
@@ -88,7 +88,11 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         batch.update(self.corrupt(inputs, self.mask_strategy(len(inputs), size, generator, inputs.device), generator))
         return batch if self.sample_mask_stride is None else self._for_samples(batch)
 
-    def _check_channels(self, channels: int) -> None:
+    def _check_channels(self, image: Tensor) -> None:
+        if image.ndim != 3:
+            raise InputError(f'each image must be [C, H, W], but one is {list(image.shape)}: several views of an image '
+                             'are not masked')
+        channels = len(image)
         if self._channel_conversion and channels != 3:
             raise InputError(f'to_rgb=True swaps the first of three channels with the last, but the images have '
                              f'{channels}')

@@ -46,8 +46,8 @@ class MixedMaskingDataPreprocessor(MaskingDataPreprocessor):
         for name, value, known in (('content', content, Content), ('pairing', pairing, Pairing)):
             if value not in get_args(known):
                 raise InputError(f'the {name} must be one of {", ".join(get_args(known))}, but is {value!r}')
-        if zoom <= 1:
-            raise InputError(f'the zoom must enlarge, so be above 1, but is {zoom}')
+        if not isinstance(zoom, int | float) or zoom <= 1:
+            raise InputError(f'the zoom must enlarge, so be a number above 1, but is {zoom!r}')
         if with_clean_inputs and not self.sample_mask_stride:
             raise InputError("with_clean_inputs is for mmpretrain's algorithms and goes with sample_mask_stride")
         self.content = content
