@@ -35,7 +35,7 @@ from mim_plugins.registry import MODELS
 init_default_scope('mmpretrain')
 for path in sorted(Path({str(ROOT)!r}, 'configs', 'demo').glob('*.py')):
     model = MODELS.build(Config.fromfile(path).model)
-    images = torch.zeros(1, 3, *model.input_size, dtype=torch.uint8)
+    images = torch.zeros(2, 3, *model.input_size, dtype=torch.uint8)
     batch = model.data_preprocessor(dict(inputs=images, data_samples=[]), True)
     print('built', path.name, model(**batch, mode='loss')['loss'].isfinite().item())
 print([name for name in sys.modules if name.split('.')[0] in BLOCKED or name.startswith(BLOCKED[:2])])
