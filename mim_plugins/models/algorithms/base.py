@@ -142,9 +142,12 @@ class MaskedImageModel(BaseSelfSupervisor):
         """Decode the corrupted images [B, C, H, W] into a map on the target's grid."""
         return self.neck(self.fill.encode(self.backbone, inputs, mask), tuple(inputs.shape[-2:]), mask)
 
-    def loss(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Losses of normalised images [B, C, H, W] under a mask [B, h, w]; True = masked."""
-        target = self.target_generator(inputs)
+    def loss(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None) -> dict[str, Tensor]:
+        """Losses of normalised images [B, C, H, W] under a mask [B, h, w]; True = masked.
+
+        The target is that of ``clean`` [B, C, H, W], where the inputs were filled with something else before.
+        """
+        target = self.target_generator(inputs if clean is None else clean)
         return dict(loss=self.head.loss(self.predict(inputs, mask), target, mask), **self.watched())
 
     def watched(self) -> dict[str, Tensor]:
@@ -152,8 +155,8 @@ class MaskedImageModel(BaseSelfSupervisor):
         return {name: value for part in (self.target_generator, self.backbone) if hasattr(part, 'watched')
                 for name, value in part.watched().items()}
 
-    def reconstruct(self, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """What the loss compares, for pictures and monitors.
+    def reconstruct(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None) -> dict[str, Tensor]:
+        """What the loss compares, for pictures and monitors; arguments as in :meth:`loss`.
 
         Returns:
             ``corrupted`` [B, C, H, W], ``prediction`` and ``target`` [B, C', H', W'] on the target's
@@ -161,4 +164,4 @@ class MaskedImageModel(BaseSelfSupervisor):
         """
         return dict(
             corrupted=self.fill(inputs, mask), prediction=self.predict(inputs, mask),
-            target=self.target_generator(inputs), mask=mask)
+            target=self.target_generator(inputs if clean is None else clean), mask=mask)

@@ -77,9 +77,9 @@ class MixMIM(MaskedImageModel):
                              'all that the preprocessor gives')
         if clean is None:
             return self.loss(**self._mixed(inputs, mask))
-        target = self.target_generator(clean)
         if not self.dual:
-            return dict(loss=self.head.loss(self.predict(inputs, mask), target, mask), **self.watched())
+            return super().loss(inputs, mask, clean)
+        target = self.target_generator(clean)
         loss = self.head.loss(
             self.predict_both(inputs, mask), torch.cat([target, target[partner]]), torch.cat([mask, ~mask]))
         return dict(loss=loss, **self.watched())
@@ -90,7 +90,7 @@ class MixMIM(MaskedImageModel):
         :meth:`loss`."""
         if clean is None:
             return {name: part[:len(inputs)] for name, part in self.reconstruct(**self._mixed(inputs, mask)).items()}
-        return {**super().reconstruct(inputs, mask), 'target': self.target_generator(clean)}
+        return super().reconstruct(inputs, mask, clean)
 
     def _mixed(self, images: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Clean images as the preprocessor would mix them, always in the same way; one alone with its mirror image."""

@@ -63,13 +63,12 @@ class MixMIMTransformer(SinCosTable, StockMixMIMTransformer):
                  window_stride: int = 16, window_size: int | None = None, table_window: int | None = None,
                  depth: int | None = None, **options: Any) -> None:
         arch = cut_arch(self.arch_zoo, arch, depth, 'depths')
-        stages = len(arch['depths'])
-        super().__init__(arch=arch, img_size=read_size(img_size), patch_size=patch_size, window_size=[1] * stages,
+        size = read_size(img_size)
+        super().__init__(arch=arch, img_size=size, patch_size=patch_size, window_size=[1] * len(arch['depths']),
                          **options)
         self.patch_size = patch_size
         self._window_size = window_size
         self._window_stride = window_stride
-        size = read_size(img_size)
         for layer, window in zip(self.layers, self._windows(size), strict=True):
             for block in layer.blocks:
                 # mmpretrain's block cuts square windows only: it is left with windows of one token.

@@ -25,12 +25,13 @@ def _projection(encoder: nn.Module) -> nn.Conv2d | None:
     return found[0] if len(found) == 1 and found[0].kernel_size == found[0].stride else None
 
 
-def token_entry(encoder: nn.Module) -> nn.Module | None:
-    """The module of a plain ViT that its tokens [B, extra + N, C] come into right behind their positions."""
-    inner = _inner(encoder)
-    if _projection(encoder) is None or getattr(encoder, 'out_type', 'raw') != 'raw':
+def token_entry(encoder: nn.Module) -> tuple[nn.Module, int] | None:
+    """The module of a plain ViT that its tokens [B, extra + N, C] come into right behind their positions, and C."""
+    inner, projection = _inner(encoder), _projection(encoder)
+    place = inner.drop_after_pos if isinstance(inner, VisionTransformer) else getattr(inner, 'patch_drop', None)
+    if place is None or projection is None or getattr(encoder, 'out_type', 'raw') != 'raw':
         return None
-    return inner.drop_after_pos if isinstance(inner, VisionTransformer) else getattr(inner, 'patch_drop', None)
+    return place, projection.out_channels
 
 
 class HookFill(Fill):
@@ -133,13 +134,13 @@ class TokenDropFill(HookFill):
         if getattr(encoder, 'drops_tokens', False):
             self.patch = (encoder.stride, encoder.stride)
             return
-        place = token_entry(encoder)
-        if place is None:
+        entry = token_entry(encoder)
+        if entry is None:
             raise InputError("TokenDropFill needs a plain ViT, mmpretrain's with out_type='raw' or timm's, or an "
                              f'encoder that drops tokens by itself, but got {type(_inner(encoder)).__name__}')
         self.patch = _projection(encoder).stride
         self.num_extra_tokens = encoder.num_extra_tokens
-        place.register_forward_hook(self._hook)
+        entry[0].register_forward_hook(self._hook)
 
     def change(self, module: nn.Module, inputs: tuple, output: Tensor, mask: Tensor) -> Tensor:
         extra, tokens = output[:, :self.num_extra_tokens], output[:, self.num_extra_tokens:]

@@ -4,6 +4,7 @@ from math import isqrt
 from typing import Literal
 
 import torch
+from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from ...errors import InputError
@@ -88,7 +89,7 @@ class MixEmbedding(Aid):
         if hasattr(encoder, 'stage_entries'):
             entries = encoder.stage_entries()
         elif entry is not None:
-            entries = [(entry, encoder.embed_dims if hasattr(encoder, 'embed_dims') else encoder.timm_model.embed_dim)]
+            entries = [entry]
         else:
             raise InputError("difficulty='mix_embedding' needs an encoder whose stages are known (mim_plugins' "
                              'MixMIMTransformer, ResizableSwin, PyramidVisionTransformer, MixedResNet, '
@@ -124,9 +125,8 @@ def _check_overlap(encoder: nn.Module) -> None:
         return
     for name, module in encoder.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Unfold)):
-            kernel, stride = (side if isinstance(side, tuple) else (side, side)
-                              for side in (module.kernel_size, module.stride))
-            if any(size > max(step, 1) for size, step in zip(kernel, stride, strict=True)):
+            kernel, stride = to_2tuple(module.kernel_size), to_2tuple(module.stride)
+            if any(size > step for size, step in zip(kernel, stride, strict=True)):
                 raise InputError(
                     f"masked attention keeps two images apart, but {type(encoder).__name__}'s {name} looks at squares "
                     f'of {kernel[0]}x{kernel[1]} in steps of {stride[0]}x{stride[1]} and would leak from one to the '
