@@ -1,4 +1,7 @@
 """The one kind of exception for what a user can put right."""
+from collections.abc import Sequence
+
+_SHOWN = 3  # names in a message
 
 
 class InputError(ValueError):
@@ -24,3 +27,9 @@ class NonFiniteLossError(InputError):
 
 class UnreadableImagesError(InputError):
     """Too many files of a data set cannot be read."""
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first names and how many more there are."""
+    more = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
+    return ', '.join(names[:_SHOWN]) + more

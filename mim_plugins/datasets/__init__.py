@@ -4,8 +4,11 @@ from .samplers import KeyedInfiniteSampler, KeyedSampler
 from .transforms import (
     BackgroundFocusedCrop,
     CenterCrop,
+    GridAlignedCrop,
     LoadObjectMask,
+    LoadOfflineTarget,
     LoadRGBImage,
+    PackInputs,
     RandomResizedCrop,
     ResizeOnly,
     SimpleResizedCrop,
@@ -13,6 +16,7 @@ from .transforms import (
 from .unlabelled import UnlabelledImages
 
 __all__ = [
-    'BackgroundFocusedCrop', 'CenterCrop', 'KeyedDataset', 'KeyedInfiniteSampler', 'KeyedSampler', 'LoadObjectMask',
-    'LoadRGBImage', 'RandomResizedCrop', 'ResizeOnly', 'SampleKey', 'SimpleResizedCrop', 'UnlabelledImages'
+    'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'KeyedDataset', 'KeyedInfiniteSampler', 'KeyedSampler',
+    'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage', 'PackInputs', 'RandomResizedCrop', 'ResizeOnly', 'SampleKey',
+    'SimpleResizedCrop', 'UnlabelledImages'
 ]

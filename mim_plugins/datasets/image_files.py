@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mim_plugins.errors import InputError
+from mim_plugins.errors import InputError, name_some
 
 IMAGE_EXTENSIONS = (
     '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.dib', '.gif', '.tif', '.tiff',
     '.ppm', '.pgm', '.pbm', '.pnm')
 LABEL_COLUMN = re.compile(r'\s+-?\d+$')
-SHOWN = 3  # names in a message
 
 
 class PathTable(NamedTuple):
@@ -107,12 +106,6 @@ def read_list(path: str, root: str) -> PathTable:
             f'{len(missing)} of the {len(table)} files listed in {path} do not exist below '
             f'{root or "the current folder"}: {name_some(missing)}')
     return table.build()
-
-
-def name_some(names: list[str]) -> str:
-    """The first names and how many more there are."""
-    more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
-    return ', '.join(names[:SHOWN]) + more
 
 
 def _exists(path: str, listings: dict[str, set[str]]) -> bool:

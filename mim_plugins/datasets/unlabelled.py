@@ -11,10 +11,10 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 
-from mim_plugins.errors import ImageDecodeError, InputError, UnreadableImagesError
+from mim_plugins.errors import ImageDecodeError, InputError, UnreadableImagesError, name_some
 from mim_plugins.registry import DATASETS
 
-from .image_files import IMAGE_EXTENSIONS, name_some, path_at, read_list, scan_folder
+from .image_files import IMAGE_EXTENSIONS, path_at, read_list, scan_folder
 from .keyed import seeded, with_size
 
 UNTRIED, READ, UNREADABLE = range(3)

@@ -11,12 +11,13 @@ from ..errors import InputError
 _VARIABLE = 'MIM_PLUGINS_TRACEBACK'
 
 
-def config_parser(description: str) -> argparse.ArgumentParser:
-    """Parser with the options of every tool that runs a config."""
+def config_parser(description: str, work_dir: bool = True) -> argparse.ArgumentParser:
+    """Parser with the options of every tool that runs a config; with ``work_dir`` one that leaves logs."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    if work_dir:
+        parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument(
         '--cfg-options', nargs='+', action=_KeyValues, metavar='KEY=VALUE', help='override parts of the config')

@@ -6,7 +6,7 @@ import inspect
 import logging
 import os
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import torch
@@ -25,7 +25,8 @@ _FURTHER_KEYS = {
     'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn'}
 
 
-def load_config(path: str, options: dict | None = None, data_root: str | None = None) -> Config:
+def load_config(path: str, options: dict | None = None, data_root: str | None = None,
+                further_keys: Collection[str] = ()) -> Config:
     """Read a config and merge ``options`` (dotted key -> value) into it.
 
     Args:
@@ -33,6 +34,7 @@ def load_config(path: str, options: dict | None = None, data_root: str | None = 
         options: What to override; only keys that a runner reads, since a config's own helper variables
             have done their work when it is read.
         data_root: Train on the images below this folder instead of the config's; options come later.
+        further_keys: What else of the config is read, by the tool that asks.
 
     Raises:
         InputError: No such file, or an option that nothing reads.
@@ -43,7 +45,7 @@ def load_config(path: str, options: dict | None = None, data_root: str | None = 
         cfg = Config.fromfile(path)
     except Exception as error:  # whatever the config's own code raises
         raise InputError(f'{path} cannot be read as a config: {_one_line(error)}') from error
-    read = {*inspect.signature(Runner.__init__).parameters, *_FURTHER_KEYS}
+    read = {*inspect.signature(Runner.__init__).parameters, *_FURTHER_KEYS, *further_keys}
     for key in options or {}:
         if key.split('.')[0] not in read:
             raise InputError(f'unknown option {key}: nothing reads it after the config itself; what can be set: '
@@ -129,6 +131,9 @@ def set_data_root(cfg: Config, root: str) -> None:
     if len(found) != 1:
         raise InputError(f'--data-root needs a config with one training data_root, but this has {len(found)}')
     found[0].update({key: '' for key in ('ann_file', 'data_prefix') if key in found[0]}, data_root=root)
+    for step in found[0].get('pipeline', []):
+        if 'image_root' in step and str(step.get('type')).endswith('LoadOfflineTarget'):
+            step.update(image_root=root)
 
 
 def world_size(launcher: str) -> int:
@@ -144,6 +149,16 @@ def world_size(launcher: str) -> int:
         raise InputError(f'--launcher {launcher} needs the environment variable {name}: start with '
                          'tools/dist_train.sh, tools/slurm_train.sh or torchrun')
     return int(os.environ[name])
+
+
+def place_of_process(launcher: str) -> tuple[int, int, int]:
+    """Rank of this process, its rank on this machine, and number of processes; torchrun needs no launcher's name."""
+    names = {'slurm': ('SLURM_PROCID', 'SLURM_LOCALID'), 'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK')}
+    if launcher == 'none' and 'RANK' in os.environ:
+        launcher = 'pytorch'
+    processes = world_size(launcher)
+    rank, local = (int(os.environ.get(name, 0)) for name in names.get(launcher, ('RANK', 'LOCAL_RANK')))
+    return (rank, local, processes) if launcher != 'none' else (0, 0, 1)
 
 
 def effective_batch(cfg: Config, processes: int) -> int:

@@ -1,5 +1,5 @@
 """Parts of the masked-image-modelling pipeline, one room per role."""
-from .algorithms import MAE, FastMIM, MaskedImageModel, MixMIM, PixMIM, SimMIM
+from .algorithms import MAE, FastMAE, FastMIM, MaskedImageModel, MixMIM, PixMIM, SimMIM
 from .backbones import (
     CMT,
     ConvMAEEncoder,
@@ -33,6 +33,7 @@ from .targets import (
     HOGTarget,
     LowPassTarget,
     MapTarget,
+    OfflineTarget,
     PixelTarget,
     TeacherTarget,
     TokenizerTarget,
@@ -40,10 +41,10 @@ from .targets import (
 
 __all__ = [
     'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder',
-    'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder',
+    'FastMAE', 'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder',
     'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel',
     'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer', 'MixedMaskingDataPreprocessor',
-    'MixedResNet', 'MixedTIMMEncoder', 'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer',
+    'MixedResNet', 'MixedTIMMEncoder', 'OfflineTarget', 'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer',
     'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2',
     'SimMIM', 'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill',
     'TokenizerTarget', 'TransformerDecoder'

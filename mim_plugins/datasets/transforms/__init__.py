@@ -1,8 +1,11 @@
 from .crops import BackgroundFocusedCrop, CenterCrop, RandomResizedCrop, ResizeOnly, SimpleResizedCrop
+from .grid_crop import GridAlignedCrop
 from .loading import LoadRGBImage
 from .object_masks import LoadObjectMask
+from .offline_target import LoadOfflineTarget
+from .packing import PackInputs
 
 __all__ = [
-    'BackgroundFocusedCrop', 'CenterCrop', 'LoadObjectMask', 'LoadRGBImage', 'RandomResizedCrop', 'ResizeOnly',
-    'SimpleResizedCrop'
+    'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage',
+    'PackInputs', 'RandomResizedCrop', 'ResizeOnly', 'SimpleResizedCrop'
 ]

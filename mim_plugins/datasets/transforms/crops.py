@@ -17,7 +17,7 @@ from mim_plugins.ops import read_size
 from mim_plugins.registry import TRANSFORMS
 
 
-def _check_backend(image: np.ndarray, backend: str) -> None:
+def check_backend(image: np.ndarray, backend: str) -> None:
     """Pillow takes a second or fourth channel for transparency."""
     channels = 1 if image.ndim == 2 else image.shape[2]
     if backend == 'pillow' and (channels not in (1, 3) or image.dtype != np.uint8):
@@ -38,7 +38,7 @@ class RandomResizedCrop(_RandomResizedCrop):
 
     def transform(self, results: dict) -> dict:
         """Crop and resize ``img``; ``img_shape`` follows and ``crop_box`` tells the place."""
-        _check_backend(results['img'], self.backend)
+        check_backend(results['img'], self.backend)
         # A twin for this sample: the pipeline's own transform stays as it is for others.
         twin = copy.copy(self)
         twin.scale = results.get('input_size', self.scale)
@@ -127,7 +127,7 @@ class _WholeImageCrop(BaseTransform):
         """Resize, pad and crop ``img``; ``img_shape`` follows and ``crop_box`` tells the place."""
         scale = tuple(results.get('input_size', self.scale))
         image, size = results['img'], results['img'].shape[:2]
-        _check_backend(image, self.backend)
+        check_backend(image, self.backend)
         image = image[..., 0] if image.shape[2:] == (1, ) else image  # as Pillow wants grey
         resized = self.resized(size, scale)
         image = np.atleast_3d(mmcv.imresize(image, resized[::-1], interpolation=self.interpolation,

@@ -43,7 +43,8 @@ class LoadRGBImage(BaseTransform):
     * of several frames the first is taken;
     * the EXIF orientation is applied.
 
-    It sets ``img`` (uint8 [H, W, 3]), ``img_shape`` and ``ori_shape`` (H, W).
+    It sets ``img`` (uint8 [H, W, 3]), ``img_shape`` and ``ori_shape`` (H, W); ``content``, the bytes of the file, and
+    ``decoder``, its own name, for transforms that have to know what the picture was made of.
 
     Args:
         order: Order of the colour channels; OpenMMLab's pipelines expect BGR.
@@ -64,7 +65,8 @@ class LoadRGBImage(BaseTransform):
     def transform(self, results: dict) -> dict:
         path = results['img_path']
         try:
-            img = decode_bgr(fileio.get(path, backend_args=self.backend_args))
+            content = fileio.get(path, backend_args=self.backend_args)
+            img = decode_bgr(content)
         except MemoryError:
             raise
         # Pillow's readers raise nearly every built-in exception on damaged files.
@@ -75,6 +77,7 @@ class LoadRGBImage(BaseTransform):
         results['img'] = img
         results['img_shape'] = img.shape[:2]
         results['ori_shape'] = img.shape[:2]
+        results.update(content=content, decoder=type(self).__name__)
         return results
 
     def __repr__(self) -> str:

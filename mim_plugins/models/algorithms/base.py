@@ -35,7 +35,7 @@ class MaskedImageModel(BaseSelfSupervisor):
     def __init__(self, backbone: dict, neck: dict, head: dict, target_generator: dict,
                  input_size: int | tuple[int, int], fill: dict, data_preprocessor: dict,
                  init_cfg: dict | None = None) -> None:
-        target_generator = MODELS.build(self._with_normalization(target_generator, data_preprocessor))
+        target_generator = MODELS.build(self.with_normalization(target_generator, data_preprocessor))
         size = read_size(input_size)
         if target_generator.layout != 'map':
             raise InputError(f"the target's layout must be 'map' here, but is {target_generator.layout!r}")
@@ -68,7 +68,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         self.set_input_size(size)
 
     @staticmethod
-    def _with_normalization(target: dict, preprocessor: dict) -> dict:
+    def with_normalization(target: dict, preprocessor: dict) -> dict:
         """Tell a target that looks at intensities how the images were normalised."""
         identity = dict(mean=[0.], std=[1.])  # of a preprocessor that leaves images as they are
         return filled_in(target, MODELS, **{
@@ -142,12 +142,21 @@ class MaskedImageModel(BaseSelfSupervisor):
         """Decode the corrupted images [B, C, H, W] into a map on the target's grid."""
         return self.neck(self.fill.encode(self.backbone, inputs, mask), tuple(inputs.shape[-2:]), mask)
 
-    def loss(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None) -> dict[str, Tensor]:
-        """Losses of normalised images [B, C, H, W] under a mask [B, h, w]; True = masked.
+    def target(self, images: Tensor, target_inputs: dict[str, Tensor] | None = None) -> Tensor:
+        """Target of normalised images [B, C, H, W], made with what else the pipeline hands on for it."""
+        return self.target_generator(images, **(target_inputs or {}))
 
-        The target is that of ``clean`` [B, C, H, W], where the inputs were filled with something else before.
+    def loss(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None,
+             target_inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Losses.
+
+        Args:
+            inputs: Normalised images [B, C, H, W].
+            mask: Bool [B, h, w], True = masked.
+            clean: What the target is made of, if the inputs were filled with something else before.
+            target_inputs: What the pipeline hands on for the target, as stored features.
         """
-        target = self.target_generator(inputs if clean is None else clean)
+        target = self.target(inputs if clean is None else clean, target_inputs)
         return dict(loss=self.head.loss(self.predict(inputs, mask), target, mask), **self.watched())
 
     def watched(self) -> dict[str, Tensor]:
@@ -155,7 +164,8 @@ class MaskedImageModel(BaseSelfSupervisor):
         return {name: value for part in (self.target_generator, self.backbone) if hasattr(part, 'watched')
                 for name, value in part.watched().items()}
 
-    def reconstruct(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None) -> dict[str, Tensor]:
+    def reconstruct(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None,
+                    target_inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """What the loss compares, for pictures and monitors; arguments as in :meth:`loss`.
 
         Returns:
@@ -164,4 +174,4 @@ class MaskedImageModel(BaseSelfSupervisor):
         """
         return dict(
             corrupted=self.fill(inputs, mask), prediction=self.predict(inputs, mask),
-            target=self.target_generator(inputs if clean is None else clean), mask=mask)
+            target=self.target(inputs if clean is None else clean, target_inputs), mask=mask)

@@ -59,8 +59,8 @@ class MixMIM(MaskedImageModel):
         last = seen[0] if isinstance(seen[0], Tensor) else seen[0][-1]
         return self.neck(torch.cat([last, last]), size, torch.cat([mask, ~mask]))
 
-    def loss(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None,
-             partner: Tensor | None = None) -> dict[str, Tensor]:
+    def loss(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None, partner: Tensor | None = None,
+             target_inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Losses.
 
         Args:
@@ -68,6 +68,7 @@ class MixMIM(MaskedImageModel):
             mask: Bool [B, h, w]; True = the partner's, or what else was filled in.
             clean: The images before they were mixed.
             partner: Index of each image's partner, int64 [B].
+            target_inputs: As of :meth:`MaskedImageModel.loss`, of the clean images.
 
         Raises:
             InputError: Mixed images without the clean ones or without their partners.
@@ -76,24 +77,29 @@ class MixMIM(MaskedImageModel):
             raise InputError('mixed images need the clean ones and their partners, but only one of them came: hand on '
                              'all that the preprocessor gives')
         if clean is None:
-            return self.loss(**self._mixed(inputs, mask))
+            return self.loss(**self._mixed(inputs, mask, target_inputs))
         if not self.dual:
-            return super().loss(inputs, mask, clean)
-        target = self.target_generator(clean)
+            return super().loss(inputs, mask, clean, target_inputs)
+        target = self.target(clean, target_inputs)
         loss = self.head.loss(
             self.predict_both(inputs, mask), torch.cat([target, target[partner]]), torch.cat([mask, ~mask]))
         return dict(loss=loss, **self.watched())
 
-    def reconstruct(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None,
-                    partner: Tensor | None = None) -> dict[str, Tensor]:
+    def reconstruct(self, inputs: Tensor, mask: Tensor, clean: Tensor | None = None, partner: Tensor | None = None,
+                    target_inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """As :meth:`MaskedImageModel.reconstruct`, of the images whose units are not masked; arguments as in
         :meth:`loss`."""
         if clean is None:
-            return {name: part[:len(inputs)] for name, part in self.reconstruct(**self._mixed(inputs, mask)).items()}
-        return super().reconstruct(inputs, mask, clean)
+            both = self.reconstruct(**self._mixed(inputs, mask, target_inputs))
+            return {name: part[:len(inputs)] for name, part in both.items()}
+        return super().reconstruct(inputs, mask, clean, target_inputs)
 
-    def _mixed(self, images: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def _mixed(self, images: Tensor, mask: Tensor, target_inputs: dict[str, Tensor] | None) -> dict:
         """Clean images as the preprocessor would mix them, always in the same way; one alone with its mirror image."""
         if len(images) == 1:
-            images, mask = torch.cat([images, images.flip(-1)]), torch.cat([mask, mask])
-        return self.data_preprocessor.corrupt(images, mask, torch.Generator(images.device).manual_seed(0))
+            # Stored features are not those of the mirror image.
+            other = images.flip(-1) if target_inputs is None else images
+            images, mask = torch.cat([images, other]), torch.cat([mask, mask])
+            target_inputs = target_inputs and {name: torch.cat([part, part]) for name, part in target_inputs.items()}
+        generator = torch.Generator(images.device).manual_seed(0)
+        return dict(self.data_preprocessor.corrupt(images, mask, generator), target_inputs=target_inputs)

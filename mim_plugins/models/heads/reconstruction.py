@@ -45,7 +45,10 @@ class ReconstructionHead(BaseModule):
             Float32 scalar.
         """
         region = resize_mask(mask, tuple(target.shape[-2:])).flatten(1) if self.region == 'masked' else None
-        target = map_to_tokens(target)
+        return self.compare(map_to_tokens(prediction), map_to_tokens(target), region)
+
+    def compare(self, prediction: Tensor, target: Tensor, region: Tensor | None = None) -> Tensor:
+        """The loss of cells [B, N, C] in float32, over those where ``region`` [B, N] is True; None compares all."""
         with torch.autocast(target.device.type, enabled=False):
             return self.loss_module(
-                map_to_tokens(prediction.float()), target.float() if target.is_floating_point() else target, region)
+                prediction.float(), target.float() if target.is_floating_point() else target, region)

@@ -70,23 +70,39 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         """Normalise and mask a collated batch.
 
         Args:
-            data: ``inputs`` uint8 or float [B, C, H, W] and ``data_samples``.
+            data: ``inputs`` uint8 or float [B, C, H, W] and ``data_samples``; maybe ``target_inputs``, a dict of
+                tensors that the target is made of, of which ``middle`` images are normalised as well.
             training: Masks of training and evaluation come from different streams.
 
         Returns:
             ``inputs`` float32 [B, C, H, W], ``data_samples``, and ``mask`` bool [B, H / unit, W / unit]
-            with True = masked unless ``sample_mask_stride`` is set.
+            with True = masked unless ``sample_mask_stride`` is set; ``target_inputs`` if they came.
 
         Raises:
-            InputError: Images of another number of channels than mean, std or ``to_rgb`` ask for.
+            InputError: Images of another number of channels than mean, std or ``to_rgb`` ask for, or
+                ``target_inputs`` for mmpretrain's algorithms, which have no place for them.
         """
         self._check_channels(data['inputs'][0])
-        batch = super().forward(data, training)
+        batch = self.normalized(data)
         inputs = batch['inputs']
         size = tuple(inputs.shape[-2:])
         generator = self._generator(inputs.device, training)
         batch.update(self.corrupt(inputs, self.mask_strategy(len(inputs), size, generator, inputs.device), generator))
         return batch if self.sample_mask_stride is None else self._for_samples(batch)
+
+    def normalized(self, data: dict) -> dict:
+        """A collated batch on the device, normalised; nothing is masked."""
+        batch = super().forward({name: data[name] for name in ('inputs', 'data_samples')})
+        given = self.cast_data(data.get('target_inputs') or {})
+        if not given:
+            return batch
+        if self.sample_mask_stride is not None:
+            raise InputError('the pipeline hands on stored features or middle images, which only algorithms of '
+                             'mim_plugins take: leave LoadOfflineTarget and keep_middle out, or sample_mask_stride')
+        if 'middle' in given:
+            middle = super().forward(dict(inputs=given['middle'], data_samples=[]))['inputs']
+            given = {**given, 'middle': middle}
+        return {**batch, 'target_inputs': given}
 
     def _check_channels(self, image: Tensor) -> None:
         if image.ndim != 3:

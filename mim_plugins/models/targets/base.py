@@ -1,6 +1,6 @@
 """What every target generator shares."""
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -30,6 +30,7 @@ class MapTarget(BaseModule):
         discrete: The map holds int64 classes [B, G, h, w] of G groups, each with ``channels / G`` classes.
         differentiable: ``make`` lets gradients through.
         trainable: It has parameters of its own.
+        takes: What it may be given beside the images, by name; ``needs``: and what it cannot do without.
 
     Raises:
         InputError: Unknown layout, or a token that does not hold whole cells.
@@ -38,6 +39,8 @@ class MapTarget(BaseModule):
     discrete = False
     differentiable = False
     trainable = False
+    takes: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
 
     def __init__(self, channels: int, map_stride: int, layout: Literal['map', 'tokens'] = 'map',
                  stride: int = 16) -> None:
@@ -57,8 +60,13 @@ class MapTarget(BaseModule):
         """Raise an InputError if images of ``size`` (H, W) have no such target."""
         divide(size, self.map_stride, 'target cells')
 
+    @property
+    def remedy(self) -> str:
+        """What to do about a pipeline that hands on something else."""
+        return 'leave LoadOfflineTarget and keep_middle out of the pipeline'
+
     @abstractmethod
-    def make(self, images: Tensor) -> Tensor:
+    def make(self, images: Tensor, **given: Tensor) -> Tensor:
         """The map [B, C, H / map_stride, W / map_stride] of float32 images [B, 3, H, W]."""
 
     def to_images(self, values: Tensor, images: Tensor) -> Tensor | None:
@@ -77,15 +85,34 @@ class MapTarget(BaseModule):
         """Detached values that a training's log should follow."""
         return {}
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Make the target of normalised images [B, C, H, W]; see ``layout`` for the result's shape."""
+    def forward(self, images: Tensor, **given: Tensor) -> Tensor:
+        """Make the target of a batch.
+
+        Args:
+            images: Normalised [B, C, H, W].
+            **given: What the pipeline hands on for it, see ``takes``.
+
+        Returns:
+            See ``layout``.
+
+        Raises:
+            InputError: Something is missing, or was handed on for another target.
+        """
         self.check_input_size(tuple(images.shape[-2:]))
+        if not self.needs <= set(given) <= self.takes:
+            raise InputError(
+                f'{type(self).__name__} needs {_listed(self.needs)} of the pipeline and may take '
+                f'{_listed(self.takes - self.needs)}, but got {_listed(given)}: {self.remedy}')
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()), torch.autocast(
                 images.device.type, enabled=False):
-            target = self.make(images.float())
+            target = self.make(images.float(), **given)
         if self.layout == 'map':
             return target
         return patchify(target, self.stride // self.map_stride, self.channels_last)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ', '.join(sorted(names)) or 'nothing'
 
 
 class ClassTarget(MapTarget):

@@ -1,13 +1,16 @@
 """Networks that only make targets: frozen, and no part of what is trained or saved."""
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...checkpoints import check_match, load_weights
 from ...errors import InputError
 from ...registry import MODELS
+from ...transfer import from_released
+from ..position_tables import SinCosTable
 from .base import MapTarget
 
 
@@ -36,18 +39,21 @@ def frozen_network(config: dict, checkpoint: str | Path | None, random_weights: 
     """Build a network in eval mode, without gradients.
 
     Args:
-        config: Of the network.
-        checkpoint: Local file with its weights, as they are or behind the prefix ``backbone.``; further tensors in
-            it are ignored.
+        config: Of the network; one of timm may say ``pretrained=True`` where its weights are at hand.
+        checkpoint: Local file with its weights. They may lie below the usual keys and prefixes (``state_dict``,
+            ``model``, ``teacher``; ``backbone.``, ``module.``), for mmpretrain's ViT also under timm's names, as in the
+            released MAE, DINO, iBOT and MoCo v3; for :class:`TIMMEncoder` under timm's. Further tensors are ignored.
         random_weights: Go without weights, for tests and dry runs; they are the same in every run.
         what: What the network is, for the message.
 
     Raises:
-        InputError: Neither or both of weights and ``random_weights``, or weights that do not fit.
+        InputError: Not exactly one source of weights, or weights that do not fit.
     """
-    if (checkpoint is None) != random_weights:
+    sources = (checkpoint is not None) + bool(random_weights) + bool(config.get('pretrained'))
+    if sources != 1:
         raise InputError(f'a {what} needs either a checkpoint, a local file with its weights, or random_weights=True, '
-                         f'but got checkpoint={checkpoint} and random_weights={random_weights}')
+                         f'but got checkpoint={checkpoint} and random_weights={random_weights}'
+                         + (', and pretrained=True' if config.get('pretrained') else ''))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         network = MODELS.build(config)
@@ -58,11 +64,29 @@ def frozen_network(config: dict, checkpoint: str | Path | None, random_weights: 
 
 
 def _load(network: nn.Module, path: str | Path) -> None:
-    stored = load_weights(path)
-    if not any(name in stored for name, _ in network.named_parameters()):
-        stored = {name.removeprefix('backbone.'): tensor for name, tensor in stored.items()}
+    names = [name for name, _ in network.named_parameters()]
+    found = max(_readings(load_weights(path)), key=lambda stored: sum(name in stored for name in names))
     # Buffers only count what training saw; files may come without them.
-    weights = {name: stored.get(name, tensor) for name, tensor in network.named_buffers()}
-    weights |= {name: stored[name] for name, _ in network.named_parameters() if name in stored}
+    weights = {name: found.get(name, tensor) for name, tensor in network.named_buffers()}
+    weights |= {name: found[name] for name in names if name in found}
+    if isinstance(network, SinCosTable):  # its table follows the size, and it reads off another one what it has to
+        weights.update({name: tensor for name, tensor in network.named_buffers() if name == network._table})
     check_match(network, weights, str(path))
     network.load_state_dict(weights)
+
+
+def _readings(stored: Mapping[str, Any]) -> Iterator[dict[str, Tensor]]:
+    """A checkpoint's tensors under all names that they may be meant by; the plainest come first."""
+    for key in (None, 'model', 'teacher'):
+        weights = stored if key is None else stored.get(key)
+        if not isinstance(weights, Mapping):
+            continue
+        tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+        for prefix in ('', 'backbone.', 'module.', 'module.backbone.', 'module.base_encoder.'):
+            plain = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            yield plain
+            yield {f'timm_model.{name}': value for name, value in plain.items()}
+            encoder = {name: value for name, value in plain.items() if not name.startswith(('head.', 'decoder'))}
+            released = from_released(encoder)
+            if released is not None:
+                yield {name.removeprefix('backbone.'): value for name, value in released[0].items()}

@@ -1,60 +1,141 @@
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import InputError
-from ...ops import divide, map_to_tokens, tokens_to_map
+from ...ops import (
+    FeatureNorm,
+    check_feature_norm,
+    crop_maps,
+    divide,
+    map_to_tokens,
+    normalize_features,
+    tokens_to_map,
+)
 from ...registry import MODELS
+from ..backbones.blocks import outputs_of, transformer_blocks
+from ..position_tables import SinCosTable
 from .frozen import FrozenNetworkTarget, frozen_network
+
+Precision = Literal['float32', 'bfloat16', 'float16']
 
 
 @MODELS.register_module()
 class TeacherTarget(FrozenNetworkTarget):
     """Features that a frozen teacher gives the whole, unmasked image, while the student trains.
 
-    Map [B, channels, H / cell, W / cell]. The teacher is no submodule, see :class:`FrozenNetworkTarget`.
+    Map [B, channels, H / cell, W / cell]. The teacher is no submodule, see :class:`FrozenNetworkTarget`. If the pipeline
+    hands on middle images (``GridAlignedCrop(keep_middle=True)``), it looks at those, and the target is the crop's part
+    of their features: the same as :class:`OfflineTarget`'s.
 
     Args:
         teacher: Config of an encoder whose last output is a map or tokens: a ViT of mmpretrain wants
-            ``out_type='raw'``.
+            ``out_type='raw'``, one of timm is a :class:`TIMMEncoder`.
         channels: Width of its features.
         mean: What the data preprocessor subtracts, one number per channel or one for all.
         std: What it divides by, likewise.
         cell: Pixels per feature.
-        checkpoint: Local file with the teacher's weights, as they are or behind the prefix ``backbone.``; further
-            tensors in it are ignored.
+        checkpoint: Local file with the teacher's weights, see :func:`frozen_network`.
         random_weights: Go without weights, for tests and dry runs; they are the same in every run.
         teacher_mean: What the teacher expects to be subtracted from intensities of 0 to 255; None is ``mean``.
         teacher_std: What it expects them to be divided by; None is ``std``.
+        teacher_patch: Pixels per feature of the teacher itself, if they are not ``cell``: it then gets the images
+            resized (bicubic) until their grid is that of the cells, as DINOv2 with 14 for 16.
+        layer: Take the output of this block, counted from 0 or back from -1, without the norm behind the last; None is
+            the encoder's own output. For encoders with a sequence of transformer blocks.
+        norm: ``'patch'``: each channel over the cells of the image or crop; ``'channel'``: each cell over its channels;
+            ``'none'``.
+        dtype: Arithmetic of the teacher, by autocast.
         **layout: ``layout`` and ``stride`` of :class:`MapTarget`.
 
     Raises:
-        InputError: No weights, or weights that do not fit; from a call, features of another width or grid.
+        InputError: No weights, or weights that do not fit, no such layer, or an unknown option; from a call, features
+            of another width or grid.
     """
+    takes = frozenset({'middle', 'grid_box'})
 
     def __init__(self, teacher: dict, channels: int, mean: Sequence[float], std: Sequence[float], cell: int = 16,
                  checkpoint: str | Path | None = None, random_weights: bool = False,
                  teacher_mean: Sequence[float] | None = None, teacher_std: Sequence[float] | None = None,
-                 **layout: Any) -> None:
+                 teacher_patch: int | None = None, layer: int | None = None, norm: FeatureNorm = 'none',
+                 dtype: Precision = 'float32', **layout: Any) -> None:
         super().__init__(channels, cell, **layout)
+        check_feature_norm(norm)
+        if dtype not in get_args(Precision):
+            raise InputError(f"the teacher's dtype must be one of {', '.join(get_args(Precision))}, but is {dtype!r}")
         self.hold(frozen_network(teacher, checkpoint, random_weights, 'teacher'))
+        arch = teacher.get('arch', '')
+        self.name = teacher.get('model_name') or ' '.join([type(self.network).__name__, *([arch] if isinstance(
+            arch, str) and arch else [])])
+        self._own_patch = teacher_patch or cell
+        self._layer = layer
+        self._block = None if layer is None else self._find_block(layer)
+        self.norm = norm
+        self.dtype = getattr(torch, dtype)
         mean, std, teacher_mean, teacher_std = (
             torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
             for values in (mean, std, teacher_mean or mean, teacher_std or std))
+        self._expects = dict(mean=teacher_mean.flatten().tolist(), std=teacher_std.flatten().tolist())
         # From the run's normalisation to the teacher's in one step.
         self.register_buffer('scale', std / teacher_std, persistent=False)
         self.register_buffer('shift', (mean - teacher_mean) / teacher_std, persistent=False)
 
-    def make(self, images: Tensor) -> Tensor:
-        features = self.network(images * self.scale + self.shift)
-        features = features if isinstance(features, Tensor) else features[-1]
+    def _find_block(self, layer: int) -> torch.nn.Module:
+        blocks = transformer_blocks(self.network)
+        if not blocks or not -len(blocks) <= layer < len(blocks):
+            raise InputError(f'the teacher has {f"{len(blocks)} blocks" if blocks else "no sequence of blocks"} to take '
+                             f'features from, but layer is {layer}')
+        return blocks[layer]
+
+    @property
+    def remedy(self) -> str:
+        return 'a teacher beside the training looks at the images, or at what GridAlignedCrop(keep_middle=True) hands on'
+
+    def describe(self) -> dict:
+        """Whose features these are, as a store notes it: all that they depend on but the images."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return dict(name=self.name, sha256=digest.hexdigest(), layer=self._layer, patch=self._own_patch,
+                    dtype=str(self.dtype).removeprefix('torch.'), **self._expects)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features [B, channels, H / cell, W / cell] in float32 of images [B, C, H, W], not normalised.
+
+        The images are normalised as the data preprocessor leaves them.
+        """
         grid = divide(tuple(images.shape[-2:]), self.map_stride, 'features of the teacher')
+        images = images * self.scale + self.shift
+        if self._own_patch != self.map_stride:
+            size = [side * self._own_patch for side in grid]
+            images = F.interpolate(images, size, mode='bicubic', antialias=True, align_corners=False)
+        if isinstance(self.network, SinCosTable):
+            self.network.set_input_size(tuple(images.shape[-2:]))
+        with torch.no_grad(), torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            if self._block is None:
+                found = self.network(images)
+            else:
+                with outputs_of([self._block]) as seen:
+                    self.network(images)
+                found = seen[0]
+        return self._as_map((found if isinstance(found, Tensor) else found[-1]).float(), grid)
+
+    def _as_map(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
         number, extra = grid[0] * grid[1], getattr(self.network, 'num_extra_tokens', 0)
         tokens = map_to_tokens(features) if features.ndim == 4 else features[:, extra:]
         if tuple(tokens.shape[1:]) != (number, self.channels):
             raise InputError(f'the teacher was said to give {self.channels} channels on a grid of {grid[0]}x{grid[1]} '
                              f'(cell={self.map_stride}), but gave {list(features.shape)} with {extra} extra tokens')
         return tokens_to_map(tokens, grid)
+
+    def make(self, images: Tensor, middle: Tensor | None = None, grid_box: Tensor | None = None) -> Tensor:
+        if middle is None:
+            return normalize_features(self.features(images), self.norm)
+        grid = divide(tuple(images.shape[-2:]), self.map_stride, 'features of the teacher')
+        return normalize_features(crop_maps(self.features(middle.float()), grid_box, grid), self.norm)
