@@ -16,24 +16,26 @@ from mim_plugins.engine import cli, launch
 
 def parse_args() -> argparse.Namespace:
     parser = cli.config_parser(__doc__, work_dir=False)
-    parser.add_argument('--store', type=Path, help="folder of the store (default: that of the config's LoadOfflineTarget)")
+    parser.add_argument('--store', type=Path, help='folder of the store (default: what LoadOfflineTarget reads)')
     parser.add_argument('--data-root', help='extract for the images below this folder')
     parser.add_argument('--checkpoint', help="file with the teacher's weights, instead of the config's")
-    parser.add_argument('--dtype', choices=['float32', 'float16', 'bfloat16', 'int8'], default='float16',
-                        help='of the stored features; int8 has a scale for each token (default: %(default)s)')
+    parser.add_argument('--dtype', choices=['float32', 'float16', 'bfloat16', 'int8'],
+                        help='of the stored features; int8 has a scale for each cell (default: that of a store that was '
+                             'begun, else float16)')
     parser.add_argument('--no-calibration', action='store_true',
                         help='int8 without calibrating the channels before, on some hundred images')
     parser.add_argument('--batch-size', type=int, default=64, help='images for the teacher at a time (default: 64)')
     parser.add_argument('--workers', type=int, help="processes that read images (default: the config's)")
-    parser.add_argument('--images-per-shard', type=int, default=1024,
-                        help='images per file: what a stop can cost (default: %(default)s)')
+    parser.add_argument('--images-per-shard', type=int,
+                        help='images per file, which a stop can cost (default: that of a store that was begun, else '
+                             '1024)')
     looks = parser.add_mutually_exclusive_group()
     looks.add_argument('--info', action='store_true', help='print what is stored; takes a config or a store')
     looks.add_argument('--verify', nargs='?', const=-1, type=int, metavar='N',
                        help='compare N random images with the live teacher; without N 64, after checking every byte')
     args = parser.parse_args()
     for name in ('batch_size', 'images_per_shard'):
-        if getattr(args, name) < 1:
+        if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f'--{name.replace("_", "-")} must be at least 1, but is {getattr(args, name)}')
     if args.workers is not None and args.workers < 0:
         parser.error(f'--workers must not be negative, but is {args.workers}')
@@ -52,7 +54,7 @@ def main() -> None:
     launch.check_data_paths(cfg, ('train_dataloader', ))
     place = launch.place_of_process(args.launcher)
     from mim_plugins.engine.extraction import read_extraction, store_of
-    from mim_plugins.engine.extraction_runs import print_info, run_extraction, run_verification
+    from mim_plugins.engine.extraction_runs import print_info, run_extraction, run_verification, settings
     folder = args.store or store_of(cfg)
     if args.info:
         print_info(folder)
@@ -60,7 +62,7 @@ def main() -> None:
     if args.checkpoint and cfg.get('teacher'):
         cfg.teacher.update(checkpoint=args.checkpoint, random_weights=False)
     workers = cfg.train_dataloader.get('num_workers', 0) if args.workers is None else args.workers
-    extraction = read_extraction(cfg, folder, args.dtype, args.images_per_shard, place[1])
+    extraction = read_extraction(cfg, folder, *settings(folder, args.dtype, args.images_per_shard), place[1])
     if args.verify is None:
         run_extraction(extraction, place[0], place[2], args.batch_size, workers, not args.no_calibration)
     else:

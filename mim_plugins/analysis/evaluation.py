@@ -17,9 +17,9 @@ from ..registry import MODELS
 from .curves import curves_figure, read_scalars
 from .features import extract_features
 from .held_out import fixed_masks
-from .pictures import reconstruction_figure, save
+from .pictures import reconstruct, reconstruction_figure, save
 from .probe import Split, linear_probe, nearest_neighbours
-from .runs import load_run, normalized, whole_images
+from .runs import load_run, target_batches, whole_images
 
 
 def labelled_loader(root: Path, size: tuple[int, int], cfg: Config | None = None) -> DataLoader:
@@ -86,12 +86,17 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
         accuracies[f'knn_top1_{name}'] = mean(nearest_neighbours(*splits) for splits in features)
     save(curves_figure(scalars, {name.replace('_top1_', ' '): value for name, value in accuracies.items()}),
          work_dir / 'curves.png')
-    shown = labelled_loader(labelled / 'val', trained.input_size, cfg).dataset
-    places = np.linspace(0, len(shown) - 1, 6, dtype=int)  # over all classes
-    inputs = normalized(trained, default_collate([shown[int(place)] for place in places]))
-    save(reconstruction_figure(trained, inputs, fixed_masks(trained, len(inputs))), work_dir / 'reconstructions.png')
     images = Runner.build_dataloader(
         {**cfg.train_dataloader, 'num_workers': 0, 'persistent_workers': False}).dataset
+    # Stored features are there for the images of the training alone.
+    shown = images if trained.target_generator.needs else labelled_loader(
+        labelled / 'val', trained.input_size, cfg).dataset
+    paths = [Path(shown.get_data_info(int(place))['img_path']) for place in np.linspace(
+        0, len(shown) - 1, 6, dtype=int)]  # over all classes
+    _, batch = next(target_batches(trained, paths, len(paths), cfg))
+    mask = fixed_masks(trained, len(paths))
+    save(reconstruction_figure(trained, batch['inputs'], mask, reconstruct(trained, mask=mask, **batch)),
+         work_dir / 'reconstructions.png')
     return {
         'images': len(images),
         'epochs': scalars[-1]['epoch'],

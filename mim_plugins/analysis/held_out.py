@@ -16,7 +16,7 @@ from ..models.preprocessors import FixedMasks
 from ..ops import map_to_tokens, resize_mask
 from .coverage import overlaps
 from .pictures import denormalize, reconstruct
-from .runs import input_batches, undisturbed
+from .runs import target_batches, undisturbed
 
 _BATCH = 64
 
@@ -66,12 +66,16 @@ def held_out_loss(model: MaskedImageModel, paths: Sequence[Path], cfg: Config | 
         paths: Images.
         cfg: Config of the run, whose own first transform then reads the files.
         seed: Chooses the masks.
+
+    Raises:
+        InputError: The target needs stored features, but the run's store has none of an image.
     """
     total = 0.
     with undisturbed(model, seed):
-        for start, inputs in input_batches(model, paths, _BATCH, cfg):
-            losses = model(inputs, mask=fixed_masks(model, len(inputs), seed + start), mode='loss')
-            total += len(inputs) * float(model.parse_losses(losses)[0])
+        for start, batch in target_batches(model, paths, _BATCH, cfg):
+            number = len(batch['inputs'])
+            losses = model(**batch, mask=fixed_masks(model, number, seed + start), mode='loss')
+            total += number * float(model.parse_losses(losses)[0])
     return total / len(paths)
 
 

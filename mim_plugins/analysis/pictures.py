@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..models import MaskedImageModel
-from ..models.targets import ClassTarget, HOGTarget, LowPassTarget
-from ..ops import resize_mask
+from ..models.targets import ClassTarget, HOGTarget, LowPassTarget, OfflineTarget, TeacherTarget
+from ..ops import map_to_tokens, resize_mask
 from .runs import undisturbed
 
 # Brightness of the target where the prediction was not trained.
@@ -70,7 +70,18 @@ def _class_colors(classes: Tensor) -> np.ndarray:
     return np.stack([(number * step) % 1 for step in (0.618034, 0.754878, 0.569840)], axis=-1)
 
 
-def draw_target(model: MaskedImageModel, values: Tensor, images: Tensor) -> np.ndarray:
+def _principal_colors(features: Tensor, reference: Tensor) -> np.ndarray:
+    """Features [B, C, h, w] by the first three principal components of others, [B, h, w, 3] in [0, 1]."""
+    cells = map_to_tokens(reference.double()).flatten(0, 1).cpu()
+    center = cells.mean(0)
+    axes = torch.linalg.svd(cells - center, full_matrices=False).Vh[:3].T
+    low, high = ((cells - center) @ axes).quantile(torch.tensor([.02, .98], dtype=torch.double), dim=0)
+    found = (map_to_tokens(features.double()).cpu() - center) @ axes
+    colors = ((found - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+    return colors.unflatten(1, tuple(features.shape[-2:])).numpy()
+
+
+def draw_target(model: MaskedImageModel, values: Tensor, images: Tensor, reference: Tensor | None = None) -> np.ndarray:
     """A target or prediction as pictures.
 
     Args:
@@ -78,10 +89,12 @@ def draw_target(model: MaskedImageModel, values: Tensor, images: Tensor) -> np.n
         values: Map [B, C, h, w]; of classes also their logits.
         images: The normalised images [B, C, H, W] that it belongs to; what per-patch normalisation took away
             comes from them.
+        reference: Target whose colours a prediction of features is to have; None for ``values`` themselves.
 
     Returns:
         [B, H', W'] or [B, H', W', 3] in [0, 1]: colours where the target has them, HOG as strokes, classes
-        without colours as one colour each, anything else as its mean over the channels.
+        without colours as one colour each, features of a teacher by their first three principal components as red,
+        green and blue, anything else as its mean over the channels.
     """
     target = model.target_generator
     colors = target.to_images(values, images)
@@ -93,18 +106,22 @@ def draw_target(model: MaskedImageModel, values: Tensor, images: Tensor) -> np.n
         return np.stack([draw_hog(one, target.bins) for one in values])
     if isinstance(target, ClassTarget):
         return _class_colors(target.likeliest(values)[:, 0])
+    if isinstance(target, (TeacherTarget, OfflineTarget)) and values.shape[1] >= 3:
+        return _principal_colors(values, values if reference is None else reference)
     mean = values.float().mean(1)
     low, high = mean.amin((1, 2), True), mean.amax((1, 2), True)
     return ((mean - low) / (high - low).clamp(min=1e-12)).cpu().numpy()
 
 
-def reconstruct(model: MaskedImageModel, inputs: Tensor, mask: Tensor) -> dict[str, Tensor]:
+def reconstruct(model: MaskedImageModel, inputs: Tensor, mask: Tensor,
+                target_inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
     """What the model's ``'predict'`` mode gives, in eval mode, and ``pasted`` for targets with colours.
 
     Args:
         model: Its mode is restored afterwards.
         inputs: Normalised [B, C, H, W] of the model's input size.
         mask: Bool [B, h, w], True = masked.
+        target_inputs: What else the target is made of, see :func:`mim_plugins.analysis.runs.target_batches`.
 
     Returns:
         ``corrupted``, ``prediction``, ``target``, ``mask``; ``pasted`` [B, C, H, W] is the image with the
@@ -113,8 +130,12 @@ def reconstruct(model: MaskedImageModel, inputs: Tensor, mask: Tensor) -> dict[s
     counts = mask.flatten(1).sum(1)
     step = len(inputs) if (counts == counts[0]).all() else 1  # fills that drop tokens want as many in each image
     with undisturbed(model):
-        parts = [model(images, mask=masks, mode='predict') for images, masks in zip(
-            inputs.split(step), mask.split(step), strict=True)]
+        parts = []
+        for start in range(0, len(inputs), step):
+            part = slice(start, start + step)
+            given = {name: value[part] for name, value in (target_inputs or {}).items()}
+            parts.append(model(inputs[part], mask=mask[part], mode='predict',
+                               **(dict(target_inputs=given) if given else {})))
     result = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     colors = model.target_generator.to_images(result['prediction'], inputs)
     if colors is not None:
@@ -142,7 +163,8 @@ def reconstruction_figure(model: MaskedImageModel, inputs: Tensor, mask: Tensor,
         A matplotlib figure, for the caller to save and close.
     """
     result = result or reconstruct(model, inputs, mask)
-    target, prediction = (draw_target(model, result[name], inputs) for name in ('target', 'prediction'))
+    target, prediction = (draw_target(model, result[name], inputs, result['target']) for name in (
+        'target', 'prediction'))
     masked = resize_mask(mask, target.shape[1:3]).cpu().numpy()
     if target.ndim == 4:
         masked = masked[..., None]

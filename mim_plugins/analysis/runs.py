@@ -16,7 +16,7 @@ from torch import Tensor
 from ..checkpoints import check_match, latest_checkpoint, load_checkpoint
 from ..datasets.image_files import IMAGE_EXTENSIONS, path_at, scan_folder
 from ..errors import InputError
-from ..models import MaskedImageModel, MaskingDataPreprocessor
+from ..models import MaskedImageModel
 from ..registry import MODELS
 
 
@@ -126,17 +126,33 @@ def whole_images(size: tuple[int, int], cfg: Config | None = None) -> list:
     return [pipeline[0], _Resize(size), dict(type='mmpretrain.PackInputs')]
 
 
-def image_batch(paths: Sequence[Path], size: tuple[int, int], cfg: Config | None = None) -> dict:
+def image_batch(paths: Sequence[Path], size: tuple[int, int], cfg: Config | None = None, stored: bool = False) -> dict:
     """Whole images resized to one size, as a collated batch for a data preprocessor.
 
     Args:
         paths: Files.
         size: (H, W) in pixels.
         cfg: Config of a run, whose own first transform then reads the files.
+        stored: Take the centre of the run's middle images instead, with the features that its store has of them.
+
+    Raises:
+        InputError: The run reads no store, or it does not have one of the images.
     """
-    pipeline = Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step
-                        for step in whole_images(size, cfg)])
+    steps = _stored_images(size, cfg) if stored else whole_images(size, cfg)
+    pipeline = Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps])
     return default_collate([pipeline(dict(img_path=str(path))) for path in paths])
+
+
+def _stored_images(size: tuple[int, int], cfg: Config | None) -> list:
+    """The run's own pipeline up to its stored features, with the crop in the centre of the image as it is."""
+    pipeline = innermost_dataset(cfg.get('train_dataloader') if cfg else None).get('pipeline') or []
+    kinds = [str(step['type']).rpartition('.')[-1] for step in pipeline]
+    if not {'GridAlignedCrop', 'LoadOfflineTarget'} <= set(kinds):
+        raise InputError('the target is made of stored features, which are read as the run does: by the '
+                         'GridAlignedCrop and the LoadOfflineTarget of its config')
+    crop, read = (kinds.index(kind) for kind in ('GridAlignedCrop', 'LoadOfflineTarget'))
+    return [*pipeline[:crop], {**pipeline[crop], 'scale': size, 'place': 'center', 'flip_prob': 0.}, pipeline[read],
+            dict(type='mim_plugins.PackInputs')]
 
 
 @contextmanager
@@ -161,7 +177,7 @@ def undisturbed(model: MaskedImageModel, seed: int = 0) -> Iterator[None]:
 
 def normalized(model: MaskedImageModel, batch: dict) -> Tensor:
     """Images [B, C, H, W] of a collated batch as the model sees them; no mask is drawn."""
-    return super(MaskingDataPreprocessor, model.data_preprocessor).forward(batch)['inputs']
+    return model.data_preprocessor.normalized(batch)['inputs']
 
 
 def input_batches(model: MaskedImageModel, paths: Sequence[Path], number: int,
@@ -179,3 +195,20 @@ def input_batches(model: MaskedImageModel, paths: Sequence[Path], number: int,
     """
     for start in range(0, len(paths), number):
         yield start, normalized(model, image_batch(paths[start:start + number], model.input_size, cfg))
+
+
+def target_batches(model: MaskedImageModel, paths: Sequence[Path], number: int,
+                   cfg: Config | None = None) -> Iterator[tuple[int, dict]]:
+    """As :func:`input_batches`, with what the target is made of; for stored features the centres of middle images.
+
+    Yields:
+        Place of the batch's first file, and ``inputs``, maybe ``target_inputs``, for the model.
+
+    Raises:
+        InputError: The target needs stored features, but the run's store has none of an image.
+    """
+    stored = bool(model.target_generator.needs)
+    for start in range(0, len(paths), number):
+        batch = image_batch(paths[start:start + number], model.input_size, cfg, stored)
+        batch = model.data_preprocessor.normalized(batch)
+        yield start, {name: batch[name] for name in ('inputs', 'target_inputs') if name in batch}

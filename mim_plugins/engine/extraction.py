@@ -203,8 +203,8 @@ def read_extraction(cfg: Config, folder: Path, dtype: str, images_per_shard: int
         made_with=_versions())
     teacher = Teacher(cfg, torch.device('cuda', local_rank) if torch.cuda.is_available() else 'cpu')
     if teacher.target.map_stride != crop.patch:
-        raise InputError(f'the teacher gives features of {teacher.target.map_stride} px (cell), but crops lie on a grid '
-                         f'of {crop.patch} px (patch of GridAlignedCrop)')
+        raise InputError(f'the teacher gives features of {teacher.target.map_stride} px (cell), but crops lie on a '
+                         f'grid of {crop.patch} px (patch of GridAlignedCrop)')
     manifest = replace(manifest, teacher=teacher.target.describe(), channels=teacher.target.channels)
     return Extraction(folder, images, teacher, manifest)
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import InputError, name_some
 from ..offline import FeatureStore, Manifest, open_shards, shard_path
+from ..offline.manifest import FILE as MANIFEST
 from ..offline.verification import LEAST_COSINE, compare, put_aside_damaged
 from ..offline.writing import (
     agree,
@@ -34,6 +35,13 @@ _SIZE_SAMPLES = 64
 _LIST = 'unreadable.txt'
 # Names of each entry and what the index holds of it, roughly.
 _INDEX_BYTES = 128
+
+
+def settings(folder: Path, dtype: str | None, images_per_shard: int | None) -> tuple[str, int]:
+    """Dtype and images per shard as stated, else of the store that was begun, else the usual ones."""
+    begun = Manifest.load(folder) if (folder / MANIFEST).exists() else None
+    usual = (begun.dtype, begun.images_per_shard) if begun else ('float16', 1024)
+    return dtype or usual[0], images_per_shard or usual[1]
 
 
 def run_extraction(extraction: Extraction, rank: int, processes: int, batch_size: int, workers: int,
@@ -143,11 +151,10 @@ def run_verification(extraction: Extraction, number: int | None, batch_size: int
     folder, images = extraction.folder, extraction.images
     stored = Manifest.load(folder)
     # What is stored is what is verified, however it was asked for.
-    like = replace(extraction.manifest, dtype=stored.dtype, images_per_shard=stored.images_per_shard)
-    manifest = agree(folder, like)
+    agree(folder, replace(extraction.manifest, dtype=stored.dtype, images_per_shard=stored.images_per_shard))
     if number is None:
-        damaged = put_aside_damaged(folder, manifest, lambda shard: print(
-            f'\rchecking shard {shard + 1} of {manifest.shards}', end='', flush=True))
+        damaged = put_aside_damaged(folder, stored, lambda shard: print(
+            f'\rchecking shard {shard + 1} of {stored.shards}', end='', flush=True))
         print()
         if damaged:
             raise InputError(f'{"; ".join(damaged)}: the same command without --verify makes '
@@ -198,4 +205,5 @@ class _Progress:
             self._bar.update(self._task, completed=self._done, rate=f'{rate:.1f} images/s')
         else:
             left = (self._total - self._done) / rate
-            print(f'{self._who}{self._done} of {self._total} images, {rate:.1f} images/s, {left:.0f} s left', flush=True)
+            print(f'{self._who}{self._done} of {self._total} images, {rate:.1f} images/s, {left:.0f} s left',
+                  flush=True)

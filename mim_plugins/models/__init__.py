@@ -40,11 +40,11 @@ from .targets import (
 )
 
 __all__ = [
-    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder',
-    'FastMAE', 'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder',
+    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder', 'FastMAE',
+    'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder',
     'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel',
-    'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer', 'MixedMaskingDataPreprocessor',
-    'MixedResNet', 'MixedTIMMEncoder', 'OfflineTarget', 'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer',
+    'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer', 'MixedMaskingDataPreprocessor', 'MixedResNet',
+    'MixedTIMMEncoder', 'OfflineTarget', 'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer',
     'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2',
     'SimMIM', 'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill',
     'TokenizerTarget', 'TransformerDecoder'

@@ -169,8 +169,8 @@ class FeatureStore:
             raise InputError(f'the store {self.folder} has no features of {key}, which could not be read when it was '
                              f'made: {entry.problem}')
         if content is not None and content != entry.content:
-            raise InputError(f'the image {key} has changed since the store {self.folder} was made: the hash of its file '
-                             f'is {content.hex()} now and was {entry.content.hex()}')
+            raise InputError(f'the image {key} has changed since the store {self.folder} was made: the hash of its '
+                             f'file is {content.hex()} now and was {entry.content.hex()}')
         return entry
 
     def read(self, key: str, box: tuple[int, int, int, int] | None = None, view: str = 'identity',
@@ -197,8 +197,8 @@ class FeatureStore:
                              'was asked for: extract with the flip_prob that the training has, or do not flip')
         height, width = entry.grid
         if grid is not None and tuple(grid) != entry.grid:
-            raise InputError(f'the middle image of {key} has {grid[0]}x{grid[1]} cells now, but had {height}x{width} when '
-                             f'the store {self.folder} was made')
+            raise InputError(f'the middle image of {key} has {grid[0]}x{grid[1]} cells now, but had {height}x{width} '
+                             f'when the store {self.folder} was made')
         top, left, bottom, right = box or (0, 0, height, width)
         if not (0 <= top < bottom <= height and 0 <= left < right <= width):
             raise InputError(f'the box {(top, left, bottom, right)} (top, left, bottom, right) does not lie on the '

@@ -26,7 +26,8 @@ Teacher = Callable[[Tensor], Tensor]
 
 def spread_places(count: int, number: int) -> list[int]:
     """At most ``number`` of 0..count-1, evenly from first to last."""
-    return sorted({round(place * (count - 1) / max(1, number - 1)) for place in range(min(number, count))})
+    number = min(number, count)
+    return [round(place * (count - 1) / max(1, number - 1)) for place in range(number)]
 
 
 def features_of(samples: Iterable[tuple[int, Any]], teacher: Teacher,
@@ -101,8 +102,8 @@ def check_space(folder: Path, needed: int) -> None:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
-        raise InputError(f'the store needs {readable(needed)}, but {readable(free)} are free at {existing}: nothing was '
-                         'written')
+        raise InputError(f'the store needs {readable(needed)}, but {readable(free)} are free at {existing}: nothing '
+                         'was written')
 
 
 def readable(number: float) -> str:

@@ -186,7 +186,8 @@ def test_jpeg_equals_pillow_and_mmcv(tmp_path, mode):
         check(path, np.asarray(image.convert('RGB')))
     ours = LoadRGBImage().transform(dict(img_path=str(path)))
     theirs = LoadImageFromFile().transform(dict(img_path=str(path)))
-    assert ours.keys() == theirs.keys()
+    assert ours.keys() == theirs.keys() | {'content', 'decoder'}
+    assert ours['content'] == path.read_bytes() and ours['decoder'] == 'LoadRGBImage'
     np.testing.assert_array_equal(ours['img'], theirs['img'])
     assert ours['img_shape'] == theirs['img_shape'] and ours['ori_shape'] == theirs['ori_shape']
 

@@ -40,7 +40,7 @@ def main() -> None:
 
     from mim_plugins.analysis.held_out import drawn_mask, fixed_masks, reconstruction_scores
     from mim_plugins.analysis.pictures import reconstruct, reconstruction_figure, save
-    from mim_plugins.analysis.runs import image_batch, image_paths, load_run, normalized, spread
+    from mim_plugins.analysis.runs import image_paths, load_run, spread, target_batches
     paths = spread(image_paths(args.images), args.number)
     model, cfg = load_run(args.checkpoint)
     grid = model.data_preprocessor.mask_strategy.grid(model.input_size)
@@ -49,8 +49,8 @@ def main() -> None:
         mask = torch.stack([drawn_mask(file, grid, args.share) for file in files]).to(get_device())
     else:
         mask = fixed_masks(model, len(paths), args.seed)
-    inputs = normalized(model, image_batch(paths, model.input_size, cfg))
-    result = reconstruct(model, inputs, mask)
+    _, batch = next(target_batches(model, paths, len(paths), cfg))
+    inputs, result = batch['inputs'], reconstruct(model, mask=mask, **batch)
     args.out.mkdir(parents=True, exist_ok=True)
     save(reconstruction_figure(model, inputs, mask, result), args.out / 'reconstructions.png')
     scores = [

@@ -130,7 +130,7 @@ class GridAlignedCrop(BaseTransform):
         crop = np.ascontiguousarray(middle[tuple(
             slice(self.patch * first, self.patch * last) for first, last in ((top, box[2]), (left, box[3])))])
         place = self._in_picture(box, grid, image.shape[:2], view)
-        found = dict(img=crop, img_shape=crop.shape[:2], crop_box=place, aligned_box=place, grid_box=box, view=view,
+        found = dict(img=crop, img_shape=crop.shape, crop_box=place, aligned_box=place, grid_box=box, view=view,
                      middle_grid=grid, middle_image=self.describe(results))
         return {**results, **found, **(dict(middle=middle) if self.keep_middle else {})}
 

@@ -11,9 +11,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ...analysis.evaluation import labelled_features
 from ...analysis.held_out import fixed_masks, held_out_loss
-from ...analysis.pictures import reconstruction_figure, save
+from ...analysis.pictures import reconstruct, reconstruction_figure, save
 from ...analysis.probe import linear_probe, nearest_neighbours
-from ...analysis.runs import image_batch, image_paths, normalized, spread
+from ...analysis.runs import image_paths, spread, target_batches
 from ...errors import InputError
 from ...models import MaskedImageModel
 from ...registry import HOOKS
@@ -139,8 +139,8 @@ class PicturesHook(ImageMonitorHook):
         super().__init__(images, interval, number, seed)
 
     def look(self, runner: Runner, model: MaskedImageModel) -> None:
-        inputs = normalized(model, image_batch(self.paths, model.input_size, runner.cfg))
-        mask = fixed_masks(model, len(inputs), self.seed)
+        _, batch = next(target_batches(model, self.paths, len(self.paths), runner.cfg))
+        mask = fixed_masks(model, len(self.paths), self.seed)
         path = Path(runner.work_dir) / 'pictures' / f'epoch_{runner.epoch + 1}.png'
         path.parent.mkdir(exist_ok=True)
-        save(reconstruction_figure(model, inputs, mask), path)
+        save(reconstruction_figure(model, batch['inputs'], mask, reconstruct(model, mask=mask, **batch)), path)

@@ -1,15 +1,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import InfiniteSampler, default_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
-from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ...analysis.held_out import fixed_masks
-from ...analysis.runs import normalized, undisturbed
+from ...analysis.runs import undisturbed
 from ...datasets import KeyedInfiniteSampler, KeyedSampler, SampleKey
 from ...errors import InputError
 from ...models import MaskedImageModel
@@ -111,24 +110,24 @@ class ProgressiveResolutionHook(Hook):
             raise InputError('stages need an mmengine whose samplers can skip, onedl-mmengine 0.10.12 or later')
 
     @staticmethod
-    def _sample(dataset: Dataset, size: tuple[int, int]) -> Tensor:
-        """One image [C, H, W] out of the pipeline, in the size that was asked for."""
-        image = dataset[SampleKey(0, (0, ), size)]['inputs']
-        came = tuple(image.shape[-2:])
+    def _sample(dataset: Dataset, size: tuple[int, int]) -> dict:
+        """One sample out of the pipeline, in the size that was asked for."""
+        sample = dataset[SampleKey(0, (0, ), size)]
+        came = tuple(sample['inputs'].shape[-2:])
         if came != size:
             raise InputError(
                 f'a sample of {size[0]}x{size[1]} px was asked for, but the pipeline gave {came[0]}x{came[1]}: crop '
                 'with mim_plugins.RandomResizedCrop, in mim_plugins.UnlabelledImages or mim_plugins.KeyedDataset')
-        return image
+        return sample
 
     @staticmethod
-    def _try(model: MaskedImageModel, image: Tensor) -> None:
+    def _try(model: MaskedImageModel, sample: dict) -> None:
         """Encoders of others may find out only in the forward that a size is not theirs."""
         size = model.input_size
         try:
             with undisturbed(model):
-                inputs = normalized(model, dict(inputs=image[None], data_samples=[]))
-                model(inputs, mask=fixed_masks(model, 1), mode='predict')
+                batch = model.data_preprocessor.normalized(default_collate([sample]))
+                model(**batch, mask=fixed_masks(model, 1), mode='predict')
         except (RuntimeError, AssertionError) as error:
             raise InputError(f'{type(model.backbone).__name__} does not take images of {size[0]}x{size[1]} in its '
                              f'forward: {str(error).splitlines()[0]}') from error

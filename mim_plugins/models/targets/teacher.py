@@ -29,9 +29,9 @@ Precision = Literal['float32', 'bfloat16', 'float16']
 class TeacherTarget(FrozenNetworkTarget):
     """Features that a frozen teacher gives the whole, unmasked image, while the student trains.
 
-    Map [B, channels, H / cell, W / cell]. The teacher is no submodule, see :class:`FrozenNetworkTarget`. If the pipeline
-    hands on middle images (``GridAlignedCrop(keep_middle=True)``), it looks at those, and the target is the crop's part
-    of their features: the same as :class:`OfflineTarget`'s.
+    Map [B, channels, H / cell, W / cell]. The teacher is no submodule, see :class:`FrozenNetworkTarget`. If the
+    pipeline hands on middle images (``GridAlignedCrop(keep_middle=True)``), it looks at those, and the target is the
+    crop's part of their features: the same as :class:`OfflineTarget`'s.
 
     Args:
         teacher: Config of an encoder whose last output is a map or tokens: a ViT of mmpretrain wants
@@ -77,10 +77,10 @@ class TeacherTarget(FrozenNetworkTarget):
         self._block = None if layer is None else self._find_block(layer)
         self.norm = norm
         self.dtype = getattr(torch, dtype)
+        self._expects = dict(mean=list(teacher_mean or mean), std=list(teacher_std or std))
         mean, std, teacher_mean, teacher_std = (
             torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
             for values in (mean, std, teacher_mean or mean, teacher_std or std))
-        self._expects = dict(mean=teacher_mean.flatten().tolist(), std=teacher_std.flatten().tolist())
         # From the run's normalisation to the teacher's in one step.
         self.register_buffer('scale', std / teacher_std, persistent=False)
         self.register_buffer('shift', (mean - teacher_mean) / teacher_std, persistent=False)
@@ -88,13 +88,13 @@ class TeacherTarget(FrozenNetworkTarget):
     def _find_block(self, layer: int) -> torch.nn.Module:
         blocks = transformer_blocks(self.network)
         if not blocks or not -len(blocks) <= layer < len(blocks):
-            raise InputError(f'the teacher has {f"{len(blocks)} blocks" if blocks else "no sequence of blocks"} to take '
-                             f'features from, but layer is {layer}')
+            has = f'{len(blocks)} blocks' if blocks else 'no sequence of blocks'
+            raise InputError(f'the teacher has {has} to take features from, but layer is {layer}')
         return blocks[layer]
 
     @property
     def remedy(self) -> str:
-        return 'a teacher beside the training looks at the images, or at what GridAlignedCrop(keep_middle=True) hands on'
+        return 'it looks at the images, or at what GridAlignedCrop(keep_middle=True) hands on'
 
     def describe(self) -> dict:
         """Whose features these are, as a store notes it: all that they depend on but the images."""

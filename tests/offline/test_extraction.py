@@ -1,0 +1,356 @@
+"""Filling a store: stops, ranks, broken images, other settings, and how it is verified."""
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import torch
+
+from mim_plugins.engine import extraction_runs
+from mim_plugins.engine.extraction import read_extraction
+from mim_plugins.engine.extraction_runs import print_info, run_verification
+from mim_plugins.errors import InputError
+from mim_plugins.offline import FeatureStore, Manifest, writing
+from mim_plugins.offline.writing import encode, features_of, readable, spread_places
+
+from ..engine.conftest import ROOT, run_tool
+from .conftest import NUMBER, SHARD, config, contents, make_store, write_pictures
+
+TOOL = ROOT / 'tools' / 'extract_targets.py'
+
+
+def verify(pictures, store, number=None, **options) -> None:
+    run_verification(read_extraction(config(pictures, store, **options), store, 'int8', SHARD), number, 3)
+
+
+def on_disk(pictures, store, tmp_path, **options) -> str:
+    """Path of a file with the config."""
+    path = tmp_path / 'config.py'
+    config(pictures, store, **options).dump(path)
+    return str(path)
+
+
+class TestBytes:
+    """The same whatever happened on the way."""
+
+    @pytest.mark.parametrize('dtype', ['int8', 'float16'])
+    def test_again(self, pictures, tmp_path, dtype):
+        stores = [contents(make_store(pictures, tmp_path / name, dtype)) for name in ('one', 'two')]
+        assert stores[0] == stores[1] and len(stores[0]) == 3 + 1 + 1 + (dtype == 'int8')
+
+    def test_shared_by_ranks(self, pictures, tmp_path):
+        whole = contents(make_store(pictures, tmp_path / 'one', 'int8'))
+        for rank in (0, 1):
+            make_store(pictures, tmp_path / 'two', 'int8', rank=rank, processes=2)
+        assert contents(tmp_path / 'two') == whole
+
+    @pytest.mark.parametrize('lost', [0, 1, 2])
+    def test_after_a_lost_shard(self, pictures, tmp_path, lost):
+        store = make_store(pictures, tmp_path / 'store')
+        whole = contents(store)
+        path = store / f'shard-0000{lost}.safetensors'
+        path.write_bytes(path.read_bytes()[:-8])
+        kept = {name: (store / name).stat().st_mtime_ns for name in whole if name != path.name}
+        make_store(pictures, store)
+        assert contents(store) == whole
+        assert all((store / name).stat().st_mtime_ns == kept[name] for name in kept if name != 'unreadable.txt')
+
+    def test_after_five_kills(self, pictures, tmp_path):
+        """SIGKILL at random moments of five attempts; the attempt after them ends with the same bytes."""
+        many = write_pictures(tmp_path / 'many', 60, seed=1)
+        whole = contents(make_store(many, tmp_path / 'whole', 'int8'))
+        script = tmp_path / 'slow.py'
+        # A teacher that takes its time, so that a kill meets the work and not the imports.
+        script.write_text(
+            'import sys, time\n'
+            'from pathlib import Path\n'
+            'from mim_plugins.engine.extraction import Teacher\n'
+            'from tests.offline.conftest import make_store\n'
+            'plain = Teacher.__call__\n'
+            'def slow(self, images):\n'
+            '    print("batch", flush=True)\n'
+            '    time.sleep(.02)\n'
+            '    return plain(self, images)\n'
+            'Teacher.__call__ = slow\n'
+            'make_store(Path(sys.argv[1]), Path(sys.argv[2]), "int8")\n')
+        moments, left = random.Random(0), []
+        for _ in range(5):
+            process = subprocess.Popen([sys.executable, script, many, tmp_path / 'killed'], cwd=ROOT, text=True,
+                                       stdout=subprocess.PIPE, env={'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'})
+            for _ in range(moments.randrange(1, 12)):
+                process.stdout.readline()
+                while 'batch' not in (process.stdout.readline() or 'batch'):
+                    pass
+            time.sleep(moments.random() * .03)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            left.append(len(list((tmp_path / 'killed').glob('shard-*'))) if (tmp_path / 'killed').is_dir() else 0)
+        assert left == sorted(left) and left[-1] < len(whole) - 2, left  # all five met it at work
+        make_store(many, tmp_path / 'killed', 'int8')
+        assert contents(tmp_path / 'killed') == whole
+
+
+class TestSettings:
+
+    @pytest.mark.parametrize('change, message', [
+        (dict(crop=dict(interpolation='bilinear')), "middle_image.interpolation is 'bilinear' here and 'bicubic' in"),
+        (dict(crop=dict(flip_prob=.5)), r"views is \['identity', 'hflip'\] here and \['identity'\] in the store"),
+        (dict(dtype='float16'), "dtype is 'float16' here and 'float32' in the store"),
+        (dict(layer=0), 'teacher.layer is 0 here and None in the store'),
+        (dict(teacher_mean=[1.]), r'teacher.mean is \[1.0\] here and \[120.0, 120.0, 120.0\] in the store'),
+    ])
+    def test_of_another_store_in_the_same_folder(self, pictures, tmp_path, change, message):
+        make_store(pictures, tmp_path / 'store')
+        before = contents(tmp_path / 'store')
+        with pytest.raises(InputError, match=f'holds another store: .*{message}.*take another folder'):
+            make_store(pictures, tmp_path / 'store', **change)
+        assert contents(tmp_path / 'store') == before
+
+    def test_of_other_images(self, pictures, tmp_path):
+        make_store(pictures, tmp_path / 'store')
+        other = write_pictures(tmp_path / 'other', NUMBER - 1)
+        with pytest.raises(InputError, match='images.count is 9 here and 10 in the store'):
+            make_store(other, tmp_path / 'store')
+
+    def test_of_another_calibration(self, pictures, tmp_path):
+        make_store(pictures, tmp_path / 'store', 'int8')
+        with pytest.raises(InputError, match='holds a store with calibration of its channels'):
+            make_store(pictures, tmp_path / 'store', 'int8', calibrated=False)
+
+    @pytest.mark.parametrize('change, message', [
+        (lambda cfg: cfg.pop('teacher'), 'the config names no teacher'),
+        (lambda cfg: cfg.teacher.update(cell=16, teacher=dict(cfg.teacher.teacher, patch_size=16)),
+         r'features of 16 px \(cell\), but crops lie on a grid of 8 px'),
+        (lambda cfg: setattr(cfg, 'teacher', dict(type='mim_plugins.HOGTarget')),
+         'must be a mim_plugins.TeacherTarget, but'),
+        (lambda cfg: cfg.train_dataloader.dataset.pipeline.pop(1), 'one mim_plugins.GridAlignedCrop, but has 0: Load'),
+        (lambda cfg: cfg.train_dataloader.dataset.pipeline.pop(2), 'one mim_plugins.LoadOfflineTarget, but has 0'),
+        (lambda cfg: cfg.teacher.update(random_weights=False), 'a teacher needs either a checkpoint'),
+    ])
+    def test_a_config_that_does_not_say_enough(self, pictures, tmp_path, change, message):
+        cfg = config(pictures, tmp_path)
+        change(cfg)
+        with pytest.raises(InputError, match=message):
+            read_extraction(cfg, tmp_path, 'float32', SHARD)
+
+    def test_the_disk_is_too_small(self, pictures, tmp_path, monkeypatch):
+        usage = namedtuple('usage', 'free')
+        monkeypatch.setattr(writing.shutil, 'disk_usage', lambda path: usage(10_000))
+        with pytest.raises(InputError, match=r'the store needs 24.\d* kB, but 10 kB are free at .*: nothing was wri'):
+            make_store(pictures, tmp_path / 'deep' / 'store')
+        assert not (tmp_path / 'deep').exists()
+
+    def test_the_size_is_told_before(self, pictures, tmp_path, capsys):
+        make_store(pictures, tmp_path / 'store', 'int8', crop=dict(flip_prob=.5))
+        printed = capsys.readouterr().out
+        assert printed.startswith('10 images x 36 cells x 16 channels x 2 views in int8: 15.68 kB\n')  # with index
+        assert 'calibrating the channels on 10 images' in printed and 'is whole: 10 images' in printed
+
+    def test_waits_for_the_first_process(self, pictures, tmp_path, monkeypatch):
+        monkeypatch.setattr(writing, '_PATIENCE', .1)
+        with pytest.raises(InputError, match='the first process left no manifest in'):
+            make_store(pictures, tmp_path / 'store', rank=1, processes=2)
+
+
+class TestUnreadable:
+
+    @pytest.fixture
+    def broken(self, tmp_path):
+        folder = write_pictures(tmp_path / 'broken')
+        (folder / 'a' / '0.png').write_bytes(b'no picture')
+        (folder / 'b' / '5.png').write_bytes((folder / 'b' / '5.png').read_bytes()[:60])
+        return folder
+
+    @pytest.mark.parametrize('dtype', ['float32', 'int8', 'bfloat16'])
+    def test_is_listed(self, broken, tmp_path, capsys, dtype):
+        store = FeatureStore(make_store(broken, tmp_path / 'store', dtype))
+        assert set(store.unreadable()) == {'a/0.png', 'b/5.png'}
+        lines = (tmp_path / 'store' / 'unreadable.txt').read_text().splitlines()
+        assert [line.split('\t')[0] for line in lines] == ['a/0.png', 'b/5.png']
+        printed = capsys.readouterr().out
+        assert re.search('no features: could not read the image .*a/0.png', printed)
+        assert '2 of them could not be read and have no features (a/0.png, b/5.png)' in printed
+        with pytest.raises(InputError, match='no features of b/5.png, which could not be read when it was made: could'):
+            store.read('b/5.png')
+        assert store.read('b/3.png')[0].shape == (6, 6, 16)
+
+    def test_verification_leaves_it_out(self, broken, tmp_path, capsys):
+        make_store(broken, tmp_path / 'store')
+        verify(broken, tmp_path / 'store')
+        assert '8 random images against the live teacher' in capsys.readouterr().out
+
+    def test_all(self, tmp_path):
+        folder = write_pictures(tmp_path / 'broken', 2)
+        for path in folder.rglob('*.png'):
+            path.write_bytes(b'')
+        with pytest.raises(InputError, match='none of the 2 images can be read'):
+            make_store(folder, tmp_path / 'store')
+
+
+class TestVerification:
+
+    @pytest.mark.parametrize('number', [None, 3])
+    @pytest.mark.parametrize('dtype', ['float32', 'int8'])
+    def test_good(self, pictures, tmp_path, capsys, dtype, number):
+        make_store(pictures, tmp_path / 'store', dtype, crop=dict(flip_prob=.5))
+        verify(pictures, tmp_path / 'store', number, crop=dict(flip_prob=.5))
+        printed = capsys.readouterr().out
+        assert ('the checksums of all 10 images agree' in printed) == (number is None)
+        assert f'{number or 10} random images against the live teacher' in printed
+        cosines = [float(text) for text in re.findall(r'(?:mean|least) ([\d.]+)', printed)]
+        assert len(cosines) == 4 and min(cosines) > (.999 if dtype == 'int8' else 1 - 1e-6)
+
+    @pytest.mark.parametrize('seed', range(6))
+    def test_a_flipped_bit_is_named_and_made_anew(self, pictures, tmp_path, seed):
+        store = make_store(pictures, tmp_path / 'store', 'int8')
+        whole, path = contents(store), store / 'shard-00001.safetensors'
+        data = bytearray(path.read_bytes())
+        header = int.from_bytes(data[:8], 'little') + 8
+        place = random.Random(seed).randrange(header, len(data))
+        data[place] ^= 1 << (seed % 8)
+        path.write_bytes(data)
+        with pytest.raises(InputError, match='shard-00001.safetensors.*the same command without --verify makes it'):
+            verify(pictures, store)
+        assert not path.exists() and (store / 'shard-00001.safetensors.damaged').exists()
+        make_store(pictures, store, 'int8')
+        assert {name: value for name, value in contents(store).items() if 'damaged' not in name} == whole
+
+    def test_every_byte_counts(self, pictures, tmp_path):
+        """No byte of a shard's header or data can change unnoticed."""
+        store = make_store(pictures, tmp_path / 'store', 'int8')
+        manifest, path = Manifest.load(store), store / 'shard-00002.safetensors'
+        from mim_plugins.offline import Shard
+        data = path.read_bytes()
+        padding = range(8 + len(data[8:8 + int.from_bytes(data[:8], 'little')].rstrip()), 8 + int.from_bytes(
+            data[:8], 'little'))
+        for place in range(0, len(data), 7):
+            if place in padding:
+                continue
+            path.write_bytes(data[:place] + bytes([data[place] ^ 16]) + data[place + 1:])
+            try:
+                damaged = Shard(store, 2, manifest).damaged()
+            except InputError:
+                continue
+            assert damaged, place
+
+    def test_a_truncated_shard(self, pictures, tmp_path):
+        path = make_store(pictures, tmp_path / 'store') / 'shard-00000.safetensors'
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(InputError, match='shard-00000.safetensors is cut short or damaged'):
+            verify(pictures, tmp_path / 'store')
+        assert not path.exists()
+
+    def test_another_teacher(self, pictures, tmp_path):
+        make_store(pictures, tmp_path / 'store')
+        with pytest.raises(InputError, match='teacher.layer is 1 here and None in the store'):
+            verify(pictures, tmp_path / 'store', layer=1)
+
+    def test_a_changed_image(self, tmp_path):
+        folder = write_pictures(tmp_path / 'pictures')
+        make_store(folder, tmp_path / 'store')
+        (folder / 'a' / '2.png').write_bytes((folder / 'a' / '4.png').read_bytes())
+        with pytest.raises(InputError, match='a/2.png has changed since'):
+            verify(folder, tmp_path / 'store')
+
+    def test_features_that_are_not_the_teachers(self, pictures, tmp_path, monkeypatch):
+        make_store(pictures, tmp_path / 'store')
+        monkeypatch.setattr(extraction_runs, 'LEAST_COSINE', 1.1)
+        monkeypatch.setattr('mim_plugins.offline.verification.LEAST_COSINE', 1.1)
+        with pytest.raises(InputError, match='the mean cosine is below 1.1'):
+            verify(pictures, tmp_path / 'store')
+
+
+class TestBatches:
+    Sample = namedtuple('Sample', 'views name content', defaults=('x', b''))
+
+    def test_of_one_shape_and_size(self):
+        shapes = [(1, 3, 4, 4), (1, 3, 4, 8), (1, 3, 4, 4), (1, 3, 4, 4), (1, 3, 4, 8), (1, 3, 4, 4)]
+        samples = [(place, self.Sample(np.full(shape, place, np.uint8))) for place, shape in enumerate(shapes)]
+        sizes, found = [], {}
+
+        def teacher(images):
+            sizes.append(tuple(images.shape))
+            return images.float().mean((1, 2, 3))[:, None, None, None]
+
+        for group, features in features_of(iter(samples), teacher, 3):
+            found.update({place: float(one) for (place, _), one in zip(group, features, strict=True)})
+        assert found == {place: place for place in range(6)}
+        assert sizes == [(3, 3, 4, 4), (2, 3, 4, 8), (1, 3, 4, 4)]
+
+    def test_all_views_of_an_image_together(self):
+        samples = [(place, self.Sample(np.full((2, 3, 4, 4), place, np.uint8))) for place in range(3)]
+        sizes = []
+        for group, features in features_of(iter(samples), lambda images: (
+                sizes.append(len(images)), torch.zeros(len(images), 2, 2, 5))[1], 4):
+            assert features.shape == (len(group), 2, 2, 2, 5)
+        assert sizes == [4, 2]
+
+    @pytest.mark.parametrize('value, dtype, message', [
+        (float('nan'), 'float32', 'values that are not finite for x'), (1e6, 'float16', 'reach 1000000, beyond what'),
+        (float('inf'), 'int8', 'not finite')])
+    def test_values_that_cannot_be_stored(self, value, dtype, message):
+        manifest = Manifest(teacher={}, middle_image={}, channels=2, dtype=dtype, views=('identity', ),
+                            images=dict(count=1), images_per_shard=1)
+        with pytest.raises(InputError, match=message):
+            list(encode([(0, self.Sample(None))], torch.full((1, 1, 2, 2, 2), value), manifest, None))
+
+
+@pytest.mark.parametrize('count, number, places', [
+    (10, 4, [0, 3, 6, 9]), (3, 5, [0, 1, 2]), (1, 5, [0]), (5, 1, [0]), (2, 2, [0, 1])])
+def test_places_spread_over_all(count, number, places):
+    assert spread_places(count, number) == places
+
+
+@pytest.mark.parametrize('number, text', [(12, '12 bytes'), (1500, '1.5 kB'), (253_200_000_000, '253.2 GB'),
+                                          (2.5e15, '2500 TB')])
+def test_sizes_to_read(number, text):
+    assert readable(number) == text
+
+
+class TestTool:
+
+    def test_extracts_tells_and_verifies(self, pictures, tmp_path):
+        path = on_disk(pictures, tmp_path / 'store', tmp_path)
+        printed = run_tool(TOOL, path, '--dtype', 'int8', '--images-per-shard', 4, '--batch-size', 3, cwd=tmp_path)
+        assert 'in int8: ' in printed and '10 of 10 images, ' in printed and ' s left' in printed
+        assert contents(tmp_path / 'store') == contents(make_store(pictures, tmp_path / 'again', 'int8'))
+        printed = run_tool(TOOL, path, '--dtype', 'int8', '--images-per-shard', 4, cwd=tmp_path)
+        assert 'going on with 3 of 3 shards' in printed and 'nothing is left to do' in printed
+        for target in (path, tmp_path / 'store'):
+            printed = run_tool(TOOL, target, '--info', cwd=tmp_path)
+            assert '"sha256": ' in printed and '3 of 3 shards are whole, with 10 of 10 images' in printed
+        assert 'the checksums of all 10 images agree' in run_tool(TOOL, path, '--verify', cwd=tmp_path)
+
+    def test_two_processes(self, pictures, tmp_path):
+        path = on_disk(pictures, tmp_path / 'store', tmp_path)
+        printed = run_tool(
+            '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29617', TOOL, path, '--dtype', 'int8',
+            '--images-per-shard', 4, '--batch-size', 3, cwd=tmp_path)
+        assert 'process 1 of 2: 4 of 4 images' in printed and 'is whole: 10 images' in printed
+        assert contents(tmp_path / 'store') == contents(make_store(pictures, tmp_path / 'again', 'int8'))
+
+    @pytest.mark.parametrize('options, message', [
+        (('--batch-size', 0), '--batch-size must be at least 1, but is 0'),
+        (('--verify', -3), '--verify wants a positive number of images'),
+        (('--workers', -1), '--workers must not be negative'),
+        (('--info', ), 'error: no store of features in'),
+        (('--verify', 2), 'error: no store of features in'),
+        (('--checkpoint', 'nowhere.pth'), 'error: no checkpoint at nowhere.pth'),
+        (('--data-root', 'nowhere'), 'error: no data at'),
+        (('--cfg-options', 'teacher.cell=16'), 'features on a grid|channels on a grid|crops lie on a grid of 8 px'),
+    ])
+    def test_bad_input_ends_with_a_sentence(self, pictures, tmp_path, options, message):
+        printed = run_tool(TOOL, on_disk(pictures, tmp_path / 'store', tmp_path), *options, cwd=tmp_path, ok=False)
+        assert re.search(message, printed) and 'Traceback' not in printed
+
+
+def test_info_of_a_store_that_is_not_whole(pictures, tmp_path, capsys):
+    make_store(pictures, tmp_path / 'store', rank=0, processes=2)
+    print_info(tmp_path / 'store')
+    printed = capsys.readouterr().out
+    assert '2 of 3 shards are whole, with 6 of 10 images' in printed and 'shard-00001.safetensors is missing' in printed
