@@ -12,7 +12,8 @@ from mim_plugins.registry import DATA_SAMPLERS, DATASETS, HOOKS, MODELS
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
-METHODS = ['fastmim', 'mae', 'mixmim', 'pixmim', 'simmim']
+METHODS = ['fastmae', 'fastmim', 'mae', 'mixmim', 'pixmim', 'simmim']
+TEACHERS = sorted(path.stem for path in (CONFIGS / '_base_/teachers').glob('*.py'))
 # Encoders of 0.7 and 3 billion parameters: the same blocks, a sixteenth or less of the width.
 NARROW = {
     'huge': dict(embed_dims=16, depths=[2, 2, 18, 2], num_heads=[1, 2, 4, 8], extra_norm_every_n_blocks=6),
@@ -28,11 +29,36 @@ def narrowed(cfg: Config) -> Config:
     """The config with a narrow encoder where the full one would not fit a test, and without files it asks for."""
     if 'teacher' in cfg.model.target_generator:
         cfg.model.target_generator.update(checkpoint=None, random_weights=True)
+    dataset = cfg.train_dataloader.dataset
+    dataset.pipeline = [step for step in dataset.pipeline if step.type != 'mim_plugins.LoadOfflineTarget']
     arch = cfg.model.backbone.get('arch')
     if isinstance(arch, str) and arch in NARROW:
         cfg.model.backbone.arch = NARROW[arch]
         cfg.model.neck.in_channels = 8 * NARROW[arch]['embed_dims']
     return cfg
+
+
+def load_step(cfg: Config) -> dict:
+    """What reads the store in a config's pipeline."""
+    return next(step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'mim_plugins.LoadOfflineTarget')
+
+
+@pytest.mark.parametrize('name', TEACHERS)
+def test_teacher_builds(name):
+    teacher = Config.fromfile(CONFIGS / f'_base_/teachers/{name}.py').teacher
+    target = MODELS.build({**teacher, 'checkpoint': None, 'random_weights': True, 'mean': [0.], 'std': [1.]})
+    with torch.no_grad():
+        assert target.features(torch.zeros(1, 3, 256, 256)).shape == (1, teacher.channels, 16, 16)
+    assert teacher.checkpoint.startswith('data/teachers/')
+
+
+def test_the_teacher_of_each_recipe_has_a_store_of_its_own():
+    stores = {}
+    for name in LEAVES:
+        cfg = read(name)
+        if name.startswith('fastmae/') and cfg.model.target_generator.type == 'mim_plugins.OfflineTarget':
+            stores.setdefault(load_step(cfg).store, set()).add(cfg.teacher.checkpoint)
+    assert len(stores) == 5 and all(len(teachers) == 1 for teachers in stores.values())
 
 
 @pytest.mark.parametrize('name', LEAVES)
@@ -42,8 +68,14 @@ def test_config_builds(name):
     size = cfg.model.input_size
     batch = model.data_preprocessor(
         dict(inputs=torch.zeros(2, 3, size, size, dtype=torch.uint8), data_samples=[]), True)
+    target = cfg.model.target_generator
+    if target.type == 'mim_plugins.OfflineTarget':
+        grid = [size // target.get('cell', 16)] * 2
+        batch['target_inputs'] = dict(features=torch.randn(2, *grid, target.channels))
+        assert load_step(read(name)).image_root == cfg.train_dataloader.dataset.data_root
+        assert cfg.teacher.channels == target.channels and cfg.teacher.cell == target.get('cell', 16)
     with torch.no_grad():
-        assert model(**batch, mode='loss')['loss'].isfinite()
+        assert model.parse_losses(model(**batch, mode='loss'))[0].isfinite()
     dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'lazy_init': True})
     assert dataset.pipeline.transforms
     assert DATA_SAMPLERS.build({**cfg.train_dataloader.sampler, 'dataset': range(4), 'seed': 0})
@@ -120,6 +152,8 @@ def rates(cfg: Config, epoch_length: int = 10) -> list[float]:
     ('pixmim/pixmim_vit-base_8xb512-amp-800e_in1k-224.py', 2.4e-3, 40, None),
     ('pixmim/pixmim-lsmae_vit-base_16xb128-amp-800e_in1k-448.py', 1.2e-3, 40, None),
     ('mixmim/mixmim_mixmim-base_8xb128-amp-600e_in1k-224.py', 6e-4, 40, None),
+    ('fastmae/fastmae_vit-base_8xb512-amp-60e_in1k-224.py', 2.4e-3, 40, None),
+    ('fastmae/fastmae_vit-small_8xb512-amp-300e_in1k-224.py', 2.4e-3, 40, None),
 ])
 def test_schedules_are_the_papers(name, peak, warmup, drop):
     found = rates(read(name))
@@ -193,6 +227,22 @@ def test_pixmim_recipes_are_the_papers(name, batch, tokens):
     assert cfg.optim_wrapper.optimizer == dict(
         type='AdamW', lr=1.5e-4 * batch / 256, betas=(.9, .95), weight_decay=.05)
     assert cfg.auto_scale_lr.base_batch_size == batch
+
+
+@pytest.mark.parametrize('name, width', [('base', 768), ('small', 384)])
+def test_fastmae_recipes_are_the_papers(name, width):
+    cfg = read(f'fastmae/fastmae_vit-{name}_8xb512-amp-300e_in1k-224.py')
+    model = MODELS.build(cfg.model)
+    images = torch.zeros(1, 3, 224, 224)
+    mask = model.data_preprocessor.mask_strategy(1, (224, 224), torch.Generator(), torch.device('cpu'))
+    with torch.no_grad():
+        features = model.fill.encode(model.backbone, images, mask)[-1]
+        assert features.shape == (1, 50, width) and model.neck(features, (224, 224), mask).shape == (1, 768, 14, 14)
+    assert len(model.neck.blocks) == 1 and len(model.layer_heads) == 12 and model.target_generator.norm == 'patch'
+    assert [(head.in_features, head.out_features) for head in model.layer_heads] == [(width, 768)] * 12
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=2.4e-3, betas=(.9, .95), weight_decay=.05)
+    crop = cfg.train_dataloader.dataset.pipeline[1]
+    assert (crop.scale, crop.patch, crop.middle_size) == (224, 16, 256)
 
 
 def test_norms_biases_and_tokens_are_not_decayed():

@@ -20,8 +20,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--data-root', help='extract for the images below this folder')
     parser.add_argument('--checkpoint', help="file with the teacher's weights, instead of the config's")
     parser.add_argument('--dtype', choices=['float32', 'float16', 'bfloat16', 'int8'],
-                        help='of the stored features; int8 has a scale for each cell (default: that of a store that was '
-                             'begun, else float16)')
+                        help='of the stored features; int8 has a scale for each cell (default: that of a store that '
+                             'was begun, else float16)')
     parser.add_argument('--no-calibration', action='store_true',
                         help='int8 without calibrating the channels before, on some hundred images')
     parser.add_argument('--batch-size', type=int, default=64, help='images for the teacher at a time (default: 64)')

@@ -9,5 +9,6 @@ default_hooks = dict(
     strict_load=dict(type='mim_plugins.StrictLoadHook'),
     iteration_seed=dict(type='mim_plugins.IterationSeedHook'),
     loss_guard=dict(type='mim_plugins.LossGuardHook'),
+    target_store=dict(type='mim_plugins.TargetStoreHook'),
     progress_bar=dict(type='mim_plugins.ProgressBarHook'))
 randomness = dict(seed=0)

@@ -14,7 +14,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(target_generator=dict(_delete_=True, norm='patch', **{{_base_.teacher}}))
+model = dict(target_generator={{_base_.teacher}})  # its norm stays
 train_dataloader = dict(dataset=dict(pipeline=[
     dict(type='mim_plugins.LoadRGBImage'),
     dict(type='mim_plugins.GridAlignedCrop', scale=224, patch=16, middle_size=256, keep_middle=True),

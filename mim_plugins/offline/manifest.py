@@ -107,15 +107,15 @@ class Manifest:
         raise InputError(f'{path} has format {made}, but this version of mim_plugins reads format {FORMAT}')
 
 
-def differences(ours: dict, theirs: dict, above: str = '') -> list[str]:
-    """Where two nested settings differ, as ``name is A here and B there``."""
+def differences(ours: dict, theirs: dict, above: str = '', there: str = 'in the store') -> list[str]:
+    """Where two nested settings differ, as ``name is A here and B in the store``, or what else ``there`` says."""
     found = []
     for name in sorted(ours.keys() | theirs.keys()):
         mine, other = ours.get(name), theirs.get(name)
         if isinstance(mine, dict) and isinstance(other, dict):
-            found += differences(mine, other, f'{above}{name}.')
+            found += differences(mine, other, f'{above}{name}.', there)
         elif mine != other:
-            found.append(f'{above}{name} is {mine!r} here and {other!r} in the store')
+            found.append(f'{above}{name} is {mine!r} here and {other!r} {there}')
     return found
 
 

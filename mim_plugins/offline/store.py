@@ -17,7 +17,7 @@ from torch import Tensor
 from mim_plugins.errors import InputError, name_some
 from mim_plugins.ops import Calibration
 
-from .manifest import Manifest, write_whole
+from .manifest import Manifest, differences, write_whole
 from .shards import Entry, Shard
 
 _CALIBRATION = 'calibration.safetensors'
@@ -154,9 +154,8 @@ class FeatureStore:
             InputError: They differ; the message names both.
         """
         if description != self.manifest.middle_image:
-            raise InputError(
-                f'the store {self.folder} was made of other middle images: the pipeline makes {_listed(description)}, '
-                f'the store has {_listed(self.manifest.middle_image)}')
+            raise InputError(f"the pipeline's middle images are not those of the store {self.folder}: "
+                             + '; '.join(differences(description, self.manifest.middle_image)))
 
     def check_content(self, key: str, content: bytes) -> None:
         """Raise an InputError if an image's hash is not that of the file that the teacher saw."""
@@ -210,10 +209,6 @@ class FeatureStore:
             return rows[cells].unflatten(0, (height, width))[top:bottom, left:right]
 
         return cut(entry.features), None if entry.scales is None else cut(entry.scales)
-
-
-def _listed(settings: dict) -> str:
-    return ', '.join(f'{name}={value}' for name, value in settings.items())
 
 
 def stacked_calibration(calibration: Calibration) -> Tensor:

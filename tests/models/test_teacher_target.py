@@ -4,6 +4,8 @@ import torch
 
 from mim_plugins.errors import InputError
 from mim_plugins.models import TeacherTarget
+from mim_plugins.models.targets.frozen import frozen_network
+from mim_plugins.ops import map_to_tokens, normalize_features
 from mim_plugins.registry import MODELS
 
 VIT = dict(type='mmpretrain.VisionTransformer', img_size=32, patch_size=8, out_type='raw',
@@ -97,3 +99,163 @@ def test_a_student_learns_from_it_by_cosine(region):
     torch.testing.assert_close(loss, 1 - cells.mean())
     assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
     assert not any('network' in name or 'teacher' in name for name in model.state_dict())
+
+
+@pytest.mark.parametrize('norm', ['patch', 'channel'])
+def test_normalises_its_features(norm):
+    images = torch.randn(2, 3, 32, 32)
+    plain = TeacherTarget(VIT, 16, cell=8, **OPTIONS)(images)
+    torch.testing.assert_close(TeacherTarget(VIT, 16, cell=8, norm=norm, **OPTIONS)(images),
+                               normalize_features(plain, norm))
+
+
+DEEP = {**VIT, 'arch': {**VIT['arch'], 'num_layers': 3}}
+TIMM = dict(type='mim_plugins.TIMMEncoder', model_name='vit_tiny_patch16_224', img_size=32, patch_size=8, embed_dim=16,
+            depth=3, num_heads=2)
+
+
+@pytest.mark.parametrize('teacher, extra', [(DEEP, 1), (TIMM, 1)])
+@pytest.mark.parametrize('layer', [0, 1, -1])
+def test_a_layer_is_what_its_block_gives(teacher, extra, layer):
+    target = TeacherTarget(teacher, 16, cell=8, layer=layer, **OPTIONS)
+    model = getattr(target.network, 'timm_model', target.network)
+    seen = []
+    blocks = model.layers if hasattr(model, 'layers') else model.blocks
+    handle = blocks[layer].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    features = target(torch.randn(2, 3, 32, 32))
+    handle.remove()
+    assert torch.equal(map_to_tokens(features), seen[0][:, extra:])
+    assert target.describe()['layer'] == layer
+
+
+@pytest.mark.parametrize('teacher, layer, message', [
+    (DEEP, 3, 'the teacher has 3 blocks to take features from, but layer is 3'),
+    (SWIN, 0, 'the teacher has no sequence of blocks to take features from, but layer is 0'),
+])
+def test_layers_that_are_not_there(teacher, layer, message):
+    with pytest.raises(InputError, match=message):
+        TeacherTarget(teacher, 16, cell=8, layer=layer, **OPTIONS)
+
+
+def test_patches_of_its_own_side():
+    """A teacher with patches of 8 px on cells of 16: it sees the images at half the size."""
+    seen = []
+    target = TeacherTarget(VIT, 16, cell=16, teacher_patch=8, **OPTIONS)
+    target.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    images = torch.randn(1, 3, 64, 96)
+    assert target(images).shape == (1, 16, 4, 6)
+    expected = torch.nn.functional.interpolate(images, (32, 48), mode='bicubic', antialias=True)
+    torch.testing.assert_close(seen[0], expected)
+
+
+@pytest.mark.parametrize('dtype, tolerance', [('bfloat16', 5e-2), ('float16', 5e-3)])
+def test_low_precision(dtype, tolerance):
+    images, seen = torch.randn(1, 3, 32, 32), []
+    target = TeacherTarget(VIT, 16, cell=8, dtype=dtype, **OPTIONS)
+    target.network.layers[0].ffn.layers[1].register_forward_hook(
+        lambda module, inputs, output: seen.append(output.dtype))
+    features = target(images)
+    assert features.dtype == torch.float32 and seen == [getattr(torch, dtype)]
+    torch.testing.assert_close(features, TeacherTarget(VIT, 16, cell=8, **OPTIONS)(images), atol=tolerance,
+                               rtol=tolerance)
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(dtype='int8'), "dtype must be one of float32, bfloat16, float16, but is 'int8'"),
+    (dict(norm='batch'), 'one of patch, channel, none'),
+])
+def test_unknown_options(options, message):
+    with pytest.raises(InputError, match=message):
+        TeacherTarget(VIT, 16, cell=8, **OPTIONS, **options)
+
+
+class TestMiddleImages:
+    """It looks at the middle images and gives the crops' part of their features."""
+
+    def test_is_the_slice(self):
+        target = TeacherTarget(VIT, 16, cell=8, **OPTIONS)
+        middle, boxes = torch.randn(2, 3, 48, 40), torch.tensor([[1, 0, 5, 4], [2, 1, 6, 5]])
+        crops = torch.stack([image[:, 8 * top:8 * bottom, 8 * left:8 * right]
+                             for image, (top, left, bottom, right) in zip(middle, boxes.tolist(), strict=True)])
+        whole = target(middle)
+        expected = torch.stack([one[:, top:bottom, left:right] for one, (top, left, bottom, right) in zip(
+            whole, boxes.tolist(), strict=True)])
+        given = target(crops, middle=middle, grid_box=boxes)
+        torch.testing.assert_close(given, expected)
+        assert (given - target(crops)).abs().max() > .1
+
+    def test_is_normalised_over_the_crop(self):
+        target = TeacherTarget(VIT, 16, cell=8, norm='patch', **OPTIONS)
+        given = target(torch.randn(1, 3, 16, 16), middle=torch.randn(1, 3, 32, 32),
+                       grid_box=torch.tensor([[1, 1, 3, 3]]))
+        torch.testing.assert_close(given.mean((2, 3)), torch.zeros(1, 16), atol=1e-5, rtol=0)
+
+    def test_stored_features_are_for_another_target(self):
+        with pytest.raises(InputError, match='needs nothing of the pipeline and may take grid_box, middle, but got'):
+            TeacherTarget(VIT, 16, cell=8, **OPTIONS)(torch.zeros(1, 3, 32, 32), features=torch.zeros(1))
+
+
+def timm_names(weights: dict) -> dict:
+    """mmpretrain's ViT under the names of timm's."""
+    renamed = {}
+    for name, value in weights.items():
+        name = name.replace('layers.', 'blocks.', 1) if name.startswith('layers.') else name
+        for old, new in (('ffn.layers.0.0', 'mlp.fc1'), ('ffn.layers.1', 'mlp.fc2'), ('.ln', '.norm'),
+                         ('patch_embed.projection', 'patch_embed.proj')):
+            name = name.replace(old, new)
+        renamed['norm' + name[3:] if name.startswith('ln1') else name] = value
+    return renamed
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda plain, timm: dict(model=timm),  # MAE
+    lambda plain, timm: dict(model=timm | {'decoder_embed.weight': torch.zeros(1), 'mask_token': torch.zeros(1)}),
+    lambda plain, timm: dict(teacher={f'module.backbone.{name}': value for name, value in timm.items()}, student={}),
+    lambda plain, timm: timm | {'head.weight': torch.zeros(1)},  # DINO
+    lambda plain, timm: dict(state_dict=timm),  # iBOT
+    lambda plain, timm: dict(state_dict={f'module.base_encoder.{name}': value for name, value in timm.items()}
+                             | {'module.predictor.0.weight': torch.zeros(1)}),  # MoCo v3
+    lambda plain, timm: dict(state_dict={f'module.{name}': value for name, value in plain.items()}),
+    lambda plain, timm: dict(state_dict={f'backbone.{name}': value for name, value in plain.items()}
+                             | {'neck.mask_token': torch.zeros(1)}, meta={}),
+])
+def test_weights_under_the_names_they_are_released_with(tmp_path, wrap):
+    plain = {name: torch.randn_like(value) for name, value in MODELS.build(VIT).state_dict().items()}
+    torch.save(wrap(plain, timm_names(plain)), tmp_path / 'teacher.pth')
+    loaded = frozen_network(VIT, tmp_path / 'teacher.pth', False, 'teacher').state_dict()
+    assert all(torch.equal(loaded[name], plain[name]) for name in plain)
+
+
+@pytest.mark.parametrize('prefix', ['', 'timm_model.', 'backbone.'])
+def test_weights_of_timm(tmp_path, prefix):
+    plain = {name: torch.randn_like(value) for name, value in MODELS.build(TIMM).timm_model.state_dict().items()}
+    torch.save({f'{prefix}{name}': value for name, value in plain.items()}, tmp_path / 'teacher.pth')
+    loaded = frozen_network(TIMM, tmp_path / 'teacher.pth', False, 'teacher').timm_model.state_dict()
+    assert all(torch.equal(loaded[name], plain[name]) for name in plain)
+
+
+def test_a_fixed_table_follows_the_size(tmp_path):
+    """An encoder of this package, pre-trained at another size, as teacher of larger middle images."""
+    config = {**VIT, 'type': 'mim_plugins.SinCosVisionTransformer'}
+    weights = MODELS.build(config).state_dict()
+    torch.save(dict(state_dict={f'backbone.{name}': value for name, value in weights.items()}), tmp_path / 'run.pth')
+    options = {**OPTIONS, 'random_weights': False, 'checkpoint': tmp_path / 'run.pth'}
+    target = TeacherTarget({**config, 'img_size': 48}, 16, cell=8, **options)
+    whole = MODELS.build({**config, 'img_size': 48})
+    whole.load_state_dict({**target.network.state_dict()})
+    whole.eval()
+    images = torch.randn(1, 3, 48, 48)
+    torch.testing.assert_close(map_to_tokens(target(images)), whole(images)[0][:, 1:])
+    assert target(torch.randn(1, 3, 32, 64)).shape == (1, 16, 4, 8)
+
+
+def test_what_is_known_of_a_teacher():
+    found = TeacherTarget(VIT, 16, cell=8, **OPTIONS).describe()
+    assert found.pop('sha256') == TeacherTarget(VIT, 16, cell=8, **OPTIONS).describe()['sha256']
+    assert found == dict(name='VisionTransformer', layer=None, patch=8, dtype='float32', mean=[120.], std=[60.])
+    assert TeacherTarget(TIMM, 16, cell=8, **OPTIONS).describe()['name'] == 'vit_tiny_patch16_224'
+
+
+def test_two_sources_of_weights(tmp_path):
+    with pytest.raises(InputError, match='checkpoint=None and random_weights=True, and pretrained=True'):
+        TeacherTarget({**TIMM, 'pretrained': True}, 16, cell=8, **OPTIONS)

@@ -6,8 +6,10 @@ from .progress_bar import ProgressBarHook
 from .progressive_resolution import ProgressiveResolutionHook
 from .run_summary import RunSummaryHook
 from .strict_load import StrictLoadHook
+from .target_store import TargetStoreHook
 
 __all__ = [
     'AtomicCheckpointHook', 'FeatureMonitorHook', 'HeldOutLossHook', 'IterationSeedHook', 'LossGuardHook',
-    'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook', 'RunSummaryHook', 'StrictLoadHook'
+    'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook', 'RunSummaryHook', 'StrictLoadHook',
+    'TargetStoreHook'
 ]

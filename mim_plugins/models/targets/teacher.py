@@ -19,7 +19,6 @@ from ...ops import (
 )
 from ...registry import MODELS
 from ..backbones.blocks import outputs_of, transformer_blocks
-from ..position_tables import SinCosTable
 from .frozen import FrozenNetworkTarget, frozen_network
 
 Precision = Literal['float32', 'bfloat16', 'float16']
@@ -73,6 +72,7 @@ class TeacherTarget(FrozenNetworkTarget):
         self.name = teacher.get('model_name') or ' '.join([type(self.network).__name__, *([arch] if isinstance(
             arch, str) and arch else [])])
         self._own_patch = teacher_patch or cell
+        self._size: tuple[int, int] | None = None
         self._layer = layer
         self._block = None if layer is None else self._find_block(layer)
         self.norm = norm
@@ -115,8 +115,10 @@ class TeacherTarget(FrozenNetworkTarget):
         if self._own_patch != self.map_stride:
             size = [side * self._own_patch for side in grid]
             images = F.interpolate(images, size, mode='bicubic', antialias=True, align_corners=False)
-        if isinstance(self.network, SinCosTable):
-            self.network.set_input_size(tuple(images.shape[-2:]))
+        size = tuple(images.shape[-2:])
+        if size != self._size and hasattr(self.network, 'set_input_size'):
+            self.network.set_input_size(size)
+        self._size = size
         with torch.no_grad(), torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
             if self._block is None:
                 found = self.network(images)
