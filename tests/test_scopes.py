@@ -37,7 +37,11 @@ for path in sorted(Path({str(ROOT)!r}, 'configs', 'demo').glob('*.py')):
     model = MODELS.build(Config.fromfile(path).model)
     images = torch.zeros(2, 3, *model.input_size, dtype=torch.uint8)
     batch = model.data_preprocessor(dict(inputs=images, data_samples=[]), True)
-    print('built', path.name, model(**batch, mode='loss')['loss'].isfinite().item())
+    target = model.target_generator
+    if target.needs:
+        grid = [side // target.map_stride for side in model.input_size]
+        batch['target_inputs'] = dict(features=torch.randn(2, *grid, target.channels))
+    print('built', path.name, model.parse_losses(model(**batch, mode='loss'))[0].isfinite().item())
 print([name for name in sys.modules if name.split('.')[0] in BLOCKED or name.startswith(BLOCKED[:2])])
 """
     lines = run_python(code, tmp_path).strip().splitlines()
