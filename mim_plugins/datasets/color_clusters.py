@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import track
 from sklearn.cluster import MiniBatchKMeans
 
 from mim_plugins.errors import InputError
+from mim_plugins.files import write_whole
 from mim_plugins.version import __version__
 
 
@@ -43,15 +43,12 @@ class ColorClusters:
         metadata |= dict(clusters=len(self.centers), mim_plugins=__version__, scikit_learn=sklearn.__version__)
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f'{path.name}.part')
-        try:
-            with temporary.open('wb') as file:
+
+        def write(temporary: Path) -> None:
+            with temporary.open('wb') as file:  # numpy would add its suffix to a name
                 np.savez(file, centers=self.centers, metadata=json.dumps(metadata))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+
+        write_whole(path, write)
 
 
 def fit_color_clusters(dataset: Sequence[dict], clusters: int = 512, images: int = 10000,

@@ -3,12 +3,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mim_plugins.errors import InputError
+from mim_plugins.files import write_whole
 from mim_plugins.version import __version__
 
 FILE = 'manifest.json'
@@ -117,17 +116,3 @@ def differences(ours: dict, theirs: dict, above: str = '', there: str = 'in the 
         elif mine != other:
             found.append(f'{above}{name} is {mine!r} here and {other!r} {there}')
     return found
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file that appears under its name only when it is on the disk."""
-    temporary = path.with_name(f'.{path.name}.part')
-    write(temporary)
-    with temporary.open('rb') as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

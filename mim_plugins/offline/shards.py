@@ -22,8 +22,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mim_plugins.errors import InputError
+from mim_plugins.files import write_whole
 
-from .manifest import Manifest, write_whole
+from .manifest import Manifest
 
 _HASH_BYTES = 16
 _KEY = 'mim_plugins'  # of the header

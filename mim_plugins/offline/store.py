@@ -15,9 +15,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mim_plugins.errors import InputError, name_some
+from mim_plugins.files import write_whole
 from mim_plugins.ops import Calibration
 
-from .manifest import Manifest, differences, write_whole
+from .manifest import Manifest, differences
 from .shards import Entry, Shard
 
 _CALIBRATION = 'calibration.safetensors'

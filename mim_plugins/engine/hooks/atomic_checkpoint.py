@@ -1,5 +1,4 @@
 import inspect
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ...errors import InputError
+from ...files import write_whole
 from ...registry import HOOKS
 
 
@@ -19,15 +19,7 @@ class AtomicLocalBackend(LocalBackend):
         """Write bytes to a temporary name beside the file, sync, rename."""
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f'{path.name}.part')
-        try:
-            with temporary.open('wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, lambda temporary: temporary.write_bytes(obj))
 
 
 @HOOKS.register_module()

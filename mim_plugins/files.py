@@ -1,0 +1,29 @@
+"""Files that are there whole, or not at all."""
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a file that appears under its name only when it is on the disk.
+
+    Args:
+        path: The file; its folder is there.
+        write: Gets the temporary name beside it. If it fails, nothing is left of the file.
+    """
+    temporary = path.with_name(f'{path.name}.part')
+    try:
+        write(temporary)
+        _sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,25 @@
+"""Files that appear whole or not at all."""
+import pytest
+
+from mim_plugins.files import write_whole
+
+
+def test_replaces_a_file(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_text('old')
+    seen = []
+    write_whole(path, lambda temporary: (seen.append(path.read_text()), temporary.write_text('new')))
+    assert path.read_text() == 'new' and seen == ['old'] and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_text('old')
+
+    def write(temporary):
+        temporary.write_text('half')
+        raise RuntimeError('power')
+
+    with pytest.raises(RuntimeError, match='power'):
+        write_whole(path, write)
+    assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
