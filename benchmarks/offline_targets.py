@@ -2,12 +2,12 @@
 
     python benchmarks/offline_targets.py
 
-One student, ViT-B/16 at 224 px with a decoder of one block, in one run: pixels as target (MAE); stored int8 features of a
-teacher 768 or 1024 wide (FastMAE with ALM); the same with a ViT-B or ViT-L as teacher in every step, on the middle image
-of 256 px, which gives the same target, or on the crop alone. A step is preprocessor, forward, backward and AdamW, from
-batches in memory: float32 on a CPU, bfloat16 on a GPU. Memory is the peak of a process of its own, teacher, weights and
-optimizer included: on a GPU as torch counts it, on a CPU what it grows by after the imports. Weights and features are
-random. Reading is measured with workers that only read, and in a training's own loader on JPEG files.
+One student, ViT-B/16 at 224 px with a decoder of one block, in one run: pixels as target (MAE); stored int8 features of
+a teacher 768 or 1024 wide (FastMAE with ALM); the same with a ViT-B or ViT-L as teacher in every step, on the middle
+image of 256 px, which gives the same target, or on the crop alone. A step is preprocessor, forward, backward and AdamW,
+from batches in memory: float32 on a CPU, bfloat16 on a GPU. Memory is the peak of a process of its own, teacher, weights
+and optimizer included: on a GPU as torch counts it, on a CPU what it grows by after the imports. Weights and features
+are random. Reading is measured with workers that only read, and in a training's own loader on JPEG files.
 """
 import functools
 import multiprocessing
@@ -22,6 +22,7 @@ import torch
 from common import arguments, interleaved, store
 from mmengine.config import Config
 from mmengine.dataset import default_collate
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -39,6 +40,7 @@ IMAGES, WORKERS = 512, 8
 
 def step(name: str, batch: int, device: torch.device) -> Callable[[], None]:
     """A training step of one of the candidates."""
+    MMLogger.get_instance('mmengine', log_level='WARNING')  # of the initialisation of each parameter
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
     kind, _, size = name.rpartition(' ')
@@ -46,8 +48,8 @@ def step(name: str, batch: int, device: torch.device) -> Callable[[], None]:
     images = torch.randint(256, (batch, 3, 224, 224), dtype=torch.uint8, device=device)
     data = dict(inputs=images, data_samples=[])
     if name == 'pixel':
-        config.update(type='mim_plugins.MAE', target_generator=dict(type='mim_plugins.PixelTarget', norm_patch=16))
-        config.neck.channels_last = True
+        config.type, config.neck.channels_last = 'mim_plugins.MAE', True
+        config.target_generator = dict(type='mim_plugins.PixelTarget', norm_patch=16)
     elif kind == 'offline':
         width = WIDTHS[size]
         config.target_generator.channels = width
@@ -116,8 +118,8 @@ def read_slices(seed: int, folder: Path, batches: int) -> float:
     features, dice = FeatureStore(folder / 'store'), np.random.default_rng(seed)
 
     def batch() -> None:
-        torch.stack([features.read(f'{dice.integers(IMAGES):04}.jpg', (top := int(dice.integers(3)), 0, top + 14, 14))[0]
-                     for _ in range(64)])
+        torch.stack([features.read(f'{place:04}.jpg', (top, 0, top + 14, 14))[0] for place, top in zip(
+            dice.integers(IMAGES, size=64), dice.integers(3, size=64).tolist(), strict=True)])
 
     batch()
     start = time.perf_counter()
@@ -188,9 +190,10 @@ def main() -> None:
         print(f'  {name:<22}{1000 * times["median"]:8.0f} ms ({1000 * times["min"]:.0f}-{1000 * times["max"]:.0f}), '
               f'{memory[name] / 2**20:8.0f} MiB')
     for name, found in compared.items():
-        print(f'  offline against {name:<22} {found["faster"]:.2f} times as fast, {100 * found["lighter"]:.0f} % lighter')
-    print(f'  {WORKERS} workers: {slices:.0f} slices/s; the loader gives {with_features:.0f} images/s with stored features '
-          f'and {without:.0f} without; a training waits {100 * share:.1f} % of its time for it')
+        print(f'  offline against {name:<22} {found["faster"]:.2f} times as fast, '
+              f'{100 * found["lighter"]:.0f} % lighter')
+    print(f'  {WORKERS} workers: {slices:.0f} slices/s; the loader gives {with_features:.0f} images/s with stored '
+          f'features and {without:.0f} without; a training waits {100 * share:.1f} % of its time for it')
     path = store('offline_targets', dict(
         batch=args.batch, precision=precision, seconds=seconds, peak_bytes=memory, offline_against=compared,
         reading=dict(workers=WORKERS, slices_per_second=slices, loader_images_per_second=with_features,

@@ -74,6 +74,8 @@ def test_config_builds(name):
         batch['target_inputs'] = dict(features=torch.randn(2, *grid, target.channels))
         assert load_step(read(name)).image_root == cfg.train_dataloader.dataset.data_root
         assert cfg.teacher.channels == target.channels and cfg.teacher.cell == target.get('cell', 16)
+    if target.get('from_middle'):
+        batch['target_inputs'] = dict(middle=torch.zeros(2, 3, 256, 256), grid_box=torch.tensor([[1, 0, 15, 14]] * 2))
     with torch.no_grad():
         assert model.parse_losses(model(**batch, mode='loss'))[0].isfinite()
     dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'lazy_init': True})

@@ -89,7 +89,7 @@ def evaluate_run(work_dir: Path, labelled: Path, seeds: int = 3) -> dict[str, fl
     images = Runner.build_dataloader(
         {**cfg.train_dataloader, 'num_workers': 0, 'persistent_workers': False}).dataset
     # Stored features are there for the images of the training alone.
-    shown = images if trained.target_generator.needs else labelled_loader(
+    shown = images if 'features' in trained.target_generator.needs else labelled_loader(
         labelled / 'val', trained.input_size, cfg).dataset
     paths = [Path(shown.get_data_info(int(place))['img_path']) for place in np.linspace(
         0, len(shown) - 1, 6, dtype=int)]  # over all classes

@@ -1,5 +1,5 @@
 """Models out of checkpoints, images to show them, and looks that leave a training as it was."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,33 +126,36 @@ def whole_images(size: tuple[int, int], cfg: Config | None = None) -> list:
     return [pipeline[0], _Resize(size), dict(type='mmpretrain.PackInputs')]
 
 
-def image_batch(paths: Sequence[Path], size: tuple[int, int], cfg: Config | None = None, stored: bool = False) -> dict:
+def image_batch(paths: Sequence[Path], size: tuple[int, int], cfg: Config | None = None) -> dict:
     """Whole images resized to one size, as a collated batch for a data preprocessor.
 
     Args:
         paths: Files.
         size: (H, W) in pixels.
         cfg: Config of a run, whose own first transform then reads the files.
-        stored: Take the centre of the run's middle images instead, with the features that its store has of them.
-
-    Raises:
-        InputError: The run reads no store, or it does not have one of the images.
     """
-    steps = _stored_images(size, cfg) if stored else whole_images(size, cfg)
-    pipeline = Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps])
+    return _read(paths, _composed(whole_images(size, cfg)))
+
+
+def _composed(steps: Sequence[dict | Callable]) -> Compose:
+    return Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps])
+
+
+def _read(paths: Sequence[Path], pipeline: Compose) -> dict:
     return default_collate([pipeline(dict(img_path=str(path))) for path in paths])
 
 
-def _stored_images(size: tuple[int, int], cfg: Config | None) -> list:
-    """The run's own pipeline up to its stored features, with the crop in the centre of the image as it is."""
+def _middle_images(size: tuple[int, int], cfg: Config | None, needs: frozenset[str]) -> list:
+    """The run's own pipeline up to what its target needs, with the crop in the centre of the image as it is."""
     pipeline = innermost_dataset(cfg.get('train_dataloader') if cfg else None).get('pipeline') or []
     kinds = [str(step['type']).rpartition('.')[-1] for step in pipeline]
-    if not {'GridAlignedCrop', 'LoadOfflineTarget'} <= set(kinds):
-        raise InputError('the target is made of stored features, which are read as the run does: by the '
-                         'GridAlignedCrop and the LoadOfflineTarget of its config')
-    crop, read = (kinds.index(kind) for kind in ('GridAlignedCrop', 'LoadOfflineTarget'))
-    return [*pipeline[:crop], {**pipeline[crop], 'scale': size, 'place': 'center', 'flip_prob': 0.}, pipeline[read],
-            dict(type='mim_plugins.PackInputs')]
+    wanted = ['GridAlignedCrop', *(['LoadOfflineTarget'] if 'features' in needs else [])]
+    if not set(wanted) <= set(kinds):
+        raise InputError('the target is made of middle images or stored features, as the run reads them: by the '
+                         f'{" and the ".join(wanted)} of its config')
+    crop = kinds.index('GridAlignedCrop')
+    return [*pipeline[:crop], {**pipeline[crop], 'scale': size, 'place': 'center', 'flip_prob': 0.},
+            *(pipeline[kinds.index(kind)] for kind in wanted[1:]), dict(type='mim_plugins.PackInputs')]
 
 
 @contextmanager
@@ -207,8 +210,9 @@ def target_batches(model: MaskedImageModel, paths: Sequence[Path], number: int,
     Raises:
         InputError: The target needs stored features, but the run's store has none of an image.
     """
-    stored = bool(model.target_generator.needs)
+    needs = model.target_generator.needs
+    steps = _middle_images(model.input_size, cfg, needs) if needs else whole_images(model.input_size, cfg)
+    pipeline = _composed(steps)  # once: it may have to open a store
     for start in range(0, len(paths), number):
-        batch = image_batch(paths[start:start + number], model.input_size, cfg, stored)
-        batch = model.data_preprocessor.normalized(batch)
+        batch = model.data_preprocessor.normalized(_read(paths[start:start + number], pipeline))
         yield start, {name: batch[name] for name in ('inputs', 'target_inputs') if name in batch}

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 
 from ..analysis.runs import innermost_dataset
 from ..datasets import GridAlignedCrop
+from ..datasets.transforms.grid_crop import check_untouched
 from ..errors import ImageDecodeError, InputError
 from ..models import MaskedImageModel, TeacherTarget
 from ..offline import Manifest, content_hash, key_of
@@ -28,6 +29,8 @@ from ..registry import MODELS, TRANSFORMS
 
 # Packages that decide about pixels and features; whichever distribution brings them.
 _MAKERS = ('torch', 'timm', 'pillow', 'opencv-python', 'opencv-python-headless', 'mmpretrain', 'onedl-mmpretrain')
+# Options of loading transforms that say where files are, not how they are read.
+_PLACES = ('backend_args', 'file_client_args', 'source', 'image_root')
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,9 @@ class MiddleImages(Dataset):
 
     def load(self, index: int) -> dict:
         """A picture as the pipeline's transforms before the crop leave it."""
-        return self._load(self._dataset.get_data_info(index))
+        results = self._load(self._dataset.get_data_info(index))
+        check_untouched(results)
+        return results
 
     def describe(self) -> dict:
         """How the middle images are made.
@@ -119,6 +124,7 @@ class Teacher:
         if not isinstance(self.target, TeacherTarget):
             raise InputError(f'the teacher must be a mim_plugins.TeacherTarget, but is a {type(self.target).__name__}')
         self._preprocessor = MODELS.build(preprocessor).to(device)
+        self.to_rgb = self._preprocessor._channel_conversion
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
@@ -153,6 +159,9 @@ def _steps(cfg: Config) -> tuple[dict, list[dict], dict, dict]:
             raise InputError(f'features are extracted for the training pipeline of the config, which must have one '
                              f'mim_plugins.{kind}, but has {kinds.count(kind)}: {", ".join(kinds) or "no pipeline"}')
     crop = kinds.index('GridAlignedCrop')
+    if others := [kind for kind in kinds[:crop] if not kind.startswith('Load')]:
+        raise InputError(f'the teacher sees pictures as they are in their files, so nothing but loading may come '
+                         f'before GridAlignedCrop, but there is {", ".join(others)}')
     return dataset, pipeline[:crop], pipeline[crop], pipeline[kinds.index('LoadOfflineTarget')]
 
 
@@ -205,7 +214,10 @@ def read_extraction(cfg: Config, folder: Path, dtype: str, images_per_shard: int
     if teacher.target.map_stride != crop.patch:
         raise InputError(f'the teacher gives features of {teacher.target.map_stride} px (cell), but crops lie on a '
                          f'grid of {crop.patch} px (patch of GridAlignedCrop)')
-    manifest = replace(manifest, teacher=teacher.target.describe(), channels=teacher.target.channels)
+    loaded = [{name: value for name, value in step.items() if name not in _PLACES} for step in loading]
+    seen = dict(loading=loaded, to_rgb=bool(teacher.to_rgb))
+    manifest = replace(
+        manifest, teacher=dict(teacher.target.describe(), sees=seen), channels=teacher.target.channels)
     return Extraction(folder, images, teacher, manifest)
 
 

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import InputError, name_some
+from ..files import write_whole
 from ..offline import FeatureStore, Manifest, open_shards, shard_path
 from ..offline.manifest import FILE as MANIFEST
 from ..offline.verification import LEAST_COSINE, compare, put_aside_damaged
 from ..offline.writing import (
     agree,
+    at_work,
     check_space,
+    encode,
     measure_channels,
     missing_shards,
     prepare,
@@ -68,13 +72,14 @@ def run_extraction(extraction: Extraction, rank: int, processes: int, batch_size
     if manifest.dtype == 'int8' and calibrated:
         measure = functools.partial(_measure, images, teacher, batch_size)
     manifest = prepare(folder, manifest, rank, measure)
-    todo = missing_shards(folder, manifest, rank, processes)
-    if not todo:
-        print(f'process {rank}: nothing is left to do', flush=True)
-    else:
-        with _Progress(sum(len(manifest.shard(number)) for number in todo), rank, processes) as progress:
-            write_shards(folder, manifest, todo, images, teacher, batch_size, workers, progress.advance)
-    conclude(folder, manifest)
+    with at_work(folder, rank):
+        todo = missing_shards(folder, manifest, rank, processes)
+        if not todo:
+            print(f'process {rank}: nothing is left to do', flush=True)
+        else:
+            with _Progress(sum(len(manifest.shard(number)) for number in todo), rank, processes) as progress:
+                write_shards(folder, manifest, todo, images, teacher, batch_size, workers, progress.advance)
+        conclude(folder, manifest)
 
 
 def _measure(images: MiddleImages, teacher: Callable, batch_size: int) -> Any:
@@ -108,19 +113,30 @@ def announce(extraction: Extraction, begun: Manifest | None) -> None:
         print(f'going on with {sum(path.exists() for path in found)} of {manifest.shards} shards, '
               f'{readable(there)}, that are there', flush=True)
     check_space(extraction.folder, round(whole - there))
+    _try_teacher(extraction, samples)
+
+
+def _try_teacher(extraction: Extraction, samples: Sequence[Any]) -> None:
+    """Let the teacher look at one image, so that nothing is written of one that does not give what was said."""
+    for sample in samples:
+        if sample.problem is None:
+            features = extraction.teacher(torch.from_numpy(sample.views))
+            list(encode([(0, sample)], features[None], replace(extraction.manifest, dtype='float32'), None))
+            return
 
 
 def conclude(folder: Path, manifest: Manifest) -> None:
-    """When all shards are there, list what could not be read and say so; by whichever process is the last."""
-    if not all(shard_path(folder, number).exists() for number in range(manifest.shards)):
-        return
-    store = FeatureStore(folder)
-    problems = store.unreadable()
-    (folder / _LIST).write_text(''.join(f'{name}\t{problem}\n' for name, problem in problems.items()))
-    size = sum(shard_path(folder, number).stat().st_size for number in range(manifest.shards))
-    print(f'{folder} is whole: {len(store)} images, {readable(size)}', flush=True)
+    """When all shards are whole, list what could not be read and say so; by whichever process is the last."""
+    shards, problems = open_shards(folder, manifest)
     if problems:
-        print(f'{len(problems)} of them could not be read and have no features ({name_some(list(problems))}): '
+        return  # another process is at them
+    unreadable = {name: reason for shard in shards for name, reason in shard.problems.items()}
+    write_whole(folder / _LIST, lambda path: path.write_text(
+        ''.join(f'{name}\t{reason}\n' for name, reason in unreadable.items())))
+    size = sum(shard.path.stat().st_size for shard in shards)
+    print(f'{folder} is whole: {sum(map(len, shards))} images, {readable(size)}', flush=True)
+    if unreadable:
+        print(f'{len(unreadable)} of them could not be read and have no features ({name_some(list(unreadable))}): '
               f'{folder / _LIST}', flush=True)
 
 
@@ -157,12 +173,12 @@ def run_verification(extraction: Extraction, number: int | None, batch_size: int
             f'\rchecking shard {shard + 1} of {stored.shards}', end='', flush=True))
         print()
         if damaged:
-            raise InputError(f'{"; ".join(damaged)}: the same command without --verify makes '
+            raise InputError(f'{name_some(damaged)}: the same command without --verify makes '
                              f'{"them" if len(damaged) > 1 else "it"} anew')
         print(f'the checksums of all {len(images)} images agree')
     store = FeatureStore(folder)
     chosen = np.random.default_rng().permutation(len(images))[:number or _VERIFIED_IMAGES]
-    result = compare(store, [images[int(place)] for place in sorted(chosen)], extraction.teacher, batch_size)
+    result = compare(store, (images[int(place)] for place in sorted(chosen)), extraction.teacher, batch_size)
     print(f'{result.images} random images against the live teacher:\n'
           f'  cosine of a cell                 mean {result.cosine[0]:.6f}  least {result.cosine[1]:.6f}\n'
           f'  the same, each channel normalised over the cells\n'

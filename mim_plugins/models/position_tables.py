@@ -16,7 +16,7 @@ class SinCosTable(nn.Module):
 
     def add_table(self, name: str, width: int, num_extra_tokens: int) -> None:
         """Make room for a table [1, num_extra_tokens + N, width] under ``name``."""
-        self._table, self._table_shape, self._columns_first = name, (width, num_extra_tokens), False
+        self.table_name, self._table_shape, self._columns_first = name, (width, num_extra_tokens), False
         self.register_buffer(name, sin_cos_position_embedding((1, 1), *self._table_shape))
         self._table_grid = (1, 1)
         self._register_load_state_dict_pre_hook(self._take_over)
@@ -24,24 +24,24 @@ class SinCosTable(nn.Module):
     def set_table_grid(self, grid: tuple[int, int]) -> None:
         """Make the table for a grid (h, w)."""
         self._table_grid = tuple(grid)
-        setattr(self, self._table, self._made(grid))
+        setattr(self, self.table_name, self._made(grid))
 
     def table_for(self, grid: tuple[int, int]) -> Tensor:
         """The table, or where another grid (h, w) was set one made for this call."""
-        return getattr(self, self._table) if grid == self._table_grid else self._made(grid)
+        return getattr(self, self.table_name) if grid == self._table_grid else self._made(grid)
 
     def _made(self, grid: tuple[int, int]) -> Tensor:
         table = sin_cos_position_embedding(grid, *self._table_shape, self._columns_first)
-        return table.to(getattr(self, self._table))
+        return table.to(getattr(self, self.table_name))
 
     def _take_over(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Before a state dict is loaded: take its order of channels and keep the own grid."""
-        name = prefix + self._table
+        name = prefix + self.table_name
         stored = state_dict.get(name)
         if stored is not None:
             self._columns_first = self._order(stored)
             self.set_table_grid(self._table_grid)
-        state_dict[name] = getattr(self, self._table)
+        state_dict[name] = getattr(self, self.table_name)
 
     def _order(self, stored: Tensor) -> bool:
         width, extra = self._table_shape

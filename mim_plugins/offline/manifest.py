@@ -16,7 +16,7 @@ DTYPES = ('float32', 'float16', 'bfloat16', 'int8')
 VIEWS = ('identity', 'hflip')
 _BYTES = dict(float32=4, float16=2, bfloat16=2, int8=1)
 # What may differ between two manifests of one and the same store.
-_INCIDENTAL = ('package', 'made_with', 'calibration')
+_INCIDENTAL = ('package', 'made_with')
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class Manifest:
     made_with: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        count = self.images['count']
+        if not all(isinstance(number, int) for number in (count, self.images_per_shard, self.channels)):
+            raise TypeError('numbers are not numbers')
         if self.dtype not in DTYPES:
             raise InputError(f'features are stored as one of {", ".join(DTYPES)}, but dtype is {self.dtype!r}')
         if not self.views or len(set(self.views)) < len(self.views) or not set(self.views) <= set(VIEWS):
@@ -70,7 +73,8 @@ class Manifest:
 
     def decisive(self) -> dict:
         """All that the features depend on, as it is stored."""
-        return {name: value for name, value in self.as_json().items() if name not in _INCIDENTAL}
+        values = json.loads(json.dumps(self.as_json()))
+        return {name: value for name, value in values.items() if name not in _INCIDENTAL}
 
     def fingerprint(self) -> str:
         """sha256 of all that the features depend on."""

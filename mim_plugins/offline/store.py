@@ -132,10 +132,11 @@ class FeatureStore:
         """
         number = np.uint64(_number(key))
         at = int(np.searchsorted(self._keys, number))
-        if at < len(self._keys) and self._keys[at] == number:
-            found = self._nth(int(self._places[at]))
-            if found[0].name(found[1]) == key:
-                return found
+        while at < len(self._keys) and self._keys[at] == number:  # several names may share a number
+            shard, place = self._nth(int(self._places[at]))
+            if shard.name(place) == key:
+                return shard, place
+            at += 1
         raise InputError(
             f'the image {key} is not in the store {self.folder}, which holds {len(self)} images such as '
             f'{self._shards[0].name(0)}: extract the features of this folder, or state the image_root that its '

@@ -1,7 +1,7 @@
 """Is a store what was written, and is it what the teacher says?"""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def put_aside_damaged(folder: Path, manifest: Manifest,
     return found
 
 
-def compare(store: FeatureStore, samples: Sequence[Any], teacher: Teacher, batch_size: int) -> Agreement:
+def compare(store: FeatureStore, samples: Iterable[Any], teacher: Teacher, batch_size: int) -> Agreement:
     """Compare stored features with the live teacher's.
 
     Args:
@@ -89,7 +89,7 @@ def compare(store: FeatureStore, samples: Sequence[Any], teacher: Teacher, batch
     cosines: dict[str, list[Tensor]] = dict(raw=[], normalized=[])
     error = largest = 0.
     number = 0
-    readable_ones = [(place, sample) for place, sample in enumerate(samples) if sample.problem is None]
+    readable_ones = ((place, sample) for place, sample in enumerate(samples) if sample.problem is None)
     for group, features in features_of(readable_ones, teacher, batch_size):
         for (_, sample), live in zip(group, features.cpu(), strict=True):
             store.check_content(sample.name, sample.content)
@@ -101,7 +101,7 @@ def compare(store: FeatureStore, samples: Sequence[Any], teacher: Teacher, batch
                 pair = (normalize_features(part.movedim(-1, 1), norm) for part in (live, stored))
                 cosines[kind].append(torch.cosine_similarity(*pair, dim=1).flatten())
     if not number:
-        raise InputError(f'none of {len(samples)} images for the comparison could be read')
+        raise InputError('none of the images for the comparison could be read')
     mean_and_least = {kind: (float(torch.cat(parts).mean()), float(torch.cat(parts).min()))
                       for kind, parts in cosines.items()}
     return Agreement(number, mean_and_least['raw'], mean_and_least['normalized'], error, largest)

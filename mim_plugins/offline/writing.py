@@ -1,15 +1,18 @@
 """Filling a store, shard by shard, so that a killed process loses one shard at most."""
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -21,6 +24,7 @@ from .shards import Entry, Shard, write_shard
 from .store import load_calibration, save_calibration
 
 _PATIENCE = 3600  # seconds to wait for the first process
+_LOCK_PATIENCE = 10  # seconds
 Teacher = Callable[[Tensor], Tensor]
 
 
@@ -124,7 +128,8 @@ def agree(folder: Path, manifest: Manifest) -> Manifest | None:
     if not (folder / FILE).is_file():
         return None
     found = Manifest.load(folder)
-    if differing := differences(manifest.decisive(), found.decisive()):
+    # The calibration is measured when a store is begun.
+    if differing := differences(manifest.decisive(), replace(found, calibration=None).decisive()):
         raise InputError(f'{folder} holds another store: {"; ".join(differing)}; take another folder, or remove it')
     return found
 
@@ -148,7 +153,10 @@ def prepare(folder: Path, manifest: Manifest, rank: int, measure: Callable[[], C
     """
     found = agree(folder, manifest)
     if found is None and rank == 0:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f'the store {folder} cannot be made: {error.strerror}') from error
         found = replace(manifest, calibration=save_calibration(folder, measure()) if measure else None)
         found.save(folder)
     end = time.monotonic() + _PATIENCE
@@ -161,6 +169,34 @@ def prepare(folder: Path, manifest: Manifest, rank: int, measure: Callable[[], C
         raise InputError(f'{folder} holds a store {"with" if found.calibration else "without"} calibration of its '
                          'channels: go on as it was begun, or take another folder')
     return found
+
+
+@contextmanager
+def at_work(folder: Path, rank: int) -> Iterator[None]:
+    """Keep a second extraction out of a store, as far as the file system has locks; by the first process.
+
+    Raises:
+        InputError: There is another one.
+    """
+    with (folder / FILE).open() as manifest:
+        if rank == 0:
+            _lock(manifest)
+        yield
+
+
+def _lock(manifest: IO) -> None:
+    for patience in range(_LOCK_PATIENCE, -1, -1):
+        try:
+            fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not patience:
+                folder = Path(manifest.name).parent
+                raise InputError(f'another extraction is at work in {folder}: let it finish or stop it') from None
+            time.sleep(1)  # the workers of a killed process live on for a moment, and hold its lock
+        except OSError as error:
+            print_log(f'no lock on {manifest.name} ({error.strerror}): see that no other extraction works there')
+            return
 
 
 def missing_shards(folder: Path, manifest: Manifest, rank: int, processes: int) -> list[int]:

@@ -5,7 +5,7 @@ import torch
 from mim_plugins.errors import InputError
 from mim_plugins.models import TeacherTarget
 from mim_plugins.models.targets.frozen import frozen_network
-from mim_plugins.ops import map_to_tokens, normalize_features
+from mim_plugins.ops import map_to_tokens, normalize_features, sin_cos_position_embedding
 from mim_plugins.registry import MODELS
 
 VIT = dict(type='mmpretrain.VisionTransformer', img_size=32, patch_size=8, out_type='raw',
@@ -234,25 +234,48 @@ def test_weights_of_timm(tmp_path, prefix):
     assert all(torch.equal(loaded[name], plain[name]) for name in plain)
 
 
-def test_a_fixed_table_follows_the_size(tmp_path):
+@pytest.mark.parametrize('columns_first', [False, True])
+def test_a_fixed_table_follows_the_size_and_the_order_of_its_channels(tmp_path, columns_first):
     """An encoder of this package, pre-trained at another size, as teacher of larger middle images."""
     config = {**VIT, 'type': 'mim_plugins.SinCosVisionTransformer'}
-    weights = MODELS.build(config).state_dict()
+    stored = weights = MODELS.build(config).state_dict()
+    weights['pos_embed'] = sin_cos_position_embedding((4, 4), 16, 1, columns_first)
     torch.save(dict(state_dict={f'backbone.{name}': value for name, value in weights.items()}), tmp_path / 'run.pth')
     options = {**OPTIONS, 'random_weights': False, 'checkpoint': tmp_path / 'run.pth'}
     target = TeacherTarget({**config, 'img_size': 48}, 16, cell=8, **options)
-    whole = MODELS.build({**config, 'img_size': 48})
-    whole.load_state_dict({**target.network.state_dict()})
-    whole.eval()
-    images = torch.randn(1, 3, 48, 48)
-    torch.testing.assert_close(map_to_tokens(target(images)), whole(images)[0][:, 1:])
-    assert target(torch.randn(1, 3, 32, 64)).shape == (1, 16, 4, 8)
+    for size in ((48, 48), (32, 64)):
+        whole = MODELS.build({**config, 'img_size': size})
+        whole.load_state_dict({name: value for name, value in stored.items()})
+        whole.eval()
+        images = torch.randn(1, 3, *size)
+        torch.testing.assert_close(map_to_tokens(target(images)), whole(images)[0][:, 1:])
+
+
+def test_weights_of_an_encoder_with_buffers_of_its_own(tmp_path):
+    """BEiT's, whose position bias follows the size."""
+    config = dict(type='mim_plugins.ResizableBEiT', patch_size=8, img_size=32, out_type='raw', use_abs_pos_emb=False,
+                  use_rel_pos_bias=False, use_shared_rel_pos_bias=True, layer_scale_init_value=.1, arch=VIT['arch'])
+    plain = {name: torch.randn_like(value) if value.is_floating_point() else value
+             for name, value in MODELS.build(config).state_dict().items()}
+    torch.save(plain, tmp_path / 'teacher.pth')
+    target = TeacherTarget(config, 16, cell=8, **{
+        **OPTIONS, 'random_weights': False, 'checkpoint': tmp_path / 'teacher.pth'})
+    loaded = target.network.state_dict()
+    assert all(torch.equal(loaded[name], plain[name]) for name in plain)
+    assert target(torch.randn(1, 3, 48, 40)).shape == (1, 16, 6, 5)
+
+
+def test_middle_images_that_are_wanted():
+    target = TeacherTarget(VIT, 16, cell=8, from_middle=True, **OPTIONS)
+    with pytest.raises(InputError, match=r'needs grid_box, middle of the pipeline .*got nothing: .*keep_middle=True'):
+        target(torch.zeros(1, 3, 32, 32))
 
 
 def test_what_is_known_of_a_teacher():
     found = TeacherTarget(VIT, 16, cell=8, **OPTIONS).describe()
     assert found.pop('sha256') == TeacherTarget(VIT, 16, cell=8, **OPTIONS).describe()['sha256']
-    assert found == dict(name='VisionTransformer', layer=None, patch=8, dtype='float32', mean=[120.], std=[60.])
+    assert found == dict(name='VisionTransformer', config=VIT, layer=None, patch=8, dtype='float32', mean=[120.],
+                         std=[60.])
     assert TeacherTarget(TIMM, 16, cell=8, **OPTIONS).describe()['name'] == 'vit_tiny_patch16_224'
 
 

@@ -32,8 +32,8 @@ def config(pictures: Path, store: Path, crop: dict | None = None, **teacher: obj
     """A training config as far as an extraction reads it."""
     return Config(dict(
         default_scope='mmpretrain',
-        teacher=dict(type='mim_plugins.TeacherTarget', channels=16, cell=8, teacher=VIT,
-                     **{'random_weights': True, **teacher}),
+        teacher={**dict(type='mim_plugins.TeacherTarget', channels=16, cell=8, teacher=VIT, random_weights=True),
+                 **teacher},
         model=dict(data_preprocessor=dict(
             type='mim_plugins.MaskingDataPreprocessor', mean=[120.] * 3, std=[60.] * 3, to_rgb=True,
             mask=dict(unit=8, ratio=.5))),

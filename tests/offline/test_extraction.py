@@ -15,11 +15,12 @@ from mim_plugins.engine import extraction_runs
 from mim_plugins.engine.extraction import read_extraction
 from mim_plugins.engine.extraction_runs import print_info, run_verification
 from mim_plugins.errors import InputError
-from mim_plugins.offline import FeatureStore, Manifest, writing
+from mim_plugins.offline import Entry, FeatureStore, Manifest, write_shard, writing
+from mim_plugins.offline.verification import compare
 from mim_plugins.offline.writing import encode, features_of, readable, spread_places
 
 from ..engine.conftest import ROOT, run_tool
-from .conftest import NUMBER, SHARD, config, contents, make_store, write_pictures
+from .conftest import NUMBER, SHARD, VIT, config, contents, make_store, write_pictures
 
 TOOL = ROOT / 'tools' / 'extract_targets.py'
 
@@ -48,6 +49,15 @@ class TestBytes:
         for rank in (0, 1):
             make_store(pictures, tmp_path / 'two', 'int8', rank=rank, processes=2)
         assert contents(tmp_path / 'two') == whole
+
+    def test_a_lost_shard_of_another_process(self, pictures, tmp_path):
+        """The first process is not stopped by what the second one has to make anew."""
+        whole = contents(make_store(pictures, tmp_path / 'store'))
+        path = tmp_path / 'store' / 'shard-00001.safetensors'
+        path.write_bytes(path.read_bytes()[:100])
+        for rank in (0, 1):
+            make_store(pictures, tmp_path / 'store', rank=rank, processes=2)
+        assert contents(tmp_path / 'store') == whole
 
     @pytest.mark.parametrize('lost', [0, 1, 2])
     def test_after_a_lost_shard(self, pictures, tmp_path, lost):
@@ -103,6 +113,8 @@ class TestSettings:
         (dict(dtype='float16'), "dtype is 'float16' here and 'float32' in the store"),
         (dict(layer=0), 'teacher.layer is 0 here and None in the store'),
         (dict(teacher_mean=[1.]), r'teacher.mean is \[1.0\] here and \[120.0, 120.0, 120.0\] in the store'),
+        (dict(teacher={**VIT, 'layer_cfgs': dict(act_cfg=dict(type='mmpretrain.QuickGELU'))}),
+         r"teacher.config.layer_cfgs is \{'act_cfg': \{'type': 'mmpretrain.QuickGELU'\}\} here and None in the store"),
     ])
     def test_of_another_store_in_the_same_folder(self, pictures, tmp_path, change, message):
         make_store(pictures, tmp_path / 'store')
@@ -110,6 +122,51 @@ class TestSettings:
         with pytest.raises(InputError, match=f'holds another store: .*{message}.*take another folder'):
             make_store(pictures, tmp_path / 'store', **change)
         assert contents(tmp_path / 'store') == before
+
+    @pytest.mark.parametrize('where, change, message', [
+        ('model', dict(data_preprocessor=dict(to_rgb=False)), 'teacher.sees.to_rgb is False here and True in the store'),
+        ('loader', dict(order='rgb'), "teacher.sees.loading is .*'order': 'rgb'.* here and .* in the store"),
+    ])
+    def test_of_other_colours(self, pictures, tmp_path, where, change, message):
+        make_store(pictures, tmp_path / 'store')
+        cfg = config(pictures, tmp_path / 'store')
+        (cfg.model if where == 'model' else cfg.train_dataloader.dataset.pipeline[0]).update(change)
+        extraction = read_extraction(cfg, tmp_path / 'store', 'float32', SHARD)
+        with pytest.raises(InputError, match=message):
+            extraction_runs.run_extraction(extraction, 0, 1, 3, 0, True)
+
+    def test_a_lost_manifest_does_not_mix_calibrations(self, pictures, tmp_path):
+        whole = contents(make_store(pictures, tmp_path / 'plain', 'int8', calibrated=False))
+        make_store(pictures, tmp_path / 'store', 'int8')
+        (tmp_path / 'store' / 'manifest.json').unlink()
+        make_store(pictures, tmp_path / 'store', 'int8', calibrated=False)
+        (tmp_path / 'store' / 'calibration.safetensors').unlink()
+        assert contents(tmp_path / 'store') == whole
+
+    @pytest.mark.parametrize('teacher, message', [
+        (dict(channels=17), 'was said to give 17 channels'), (dict(teacher_patch=16), 'channels on a grid of 6x6'),
+        (dict(teacher_std=[0.]), 'values that are not finite'),
+        (dict(teacher_mean=[1., 2.]), "mean and std have 2 numbers, but the images 3 channels"),
+        (dict(teacher_patch=-8), "teacher_patch must be a positive whole number, but is -8"),
+        (dict(layer='last'), "layer must be a whole number, but is 'last'"),
+        (dict(teacher_mean='imagenet'), "teacher_mean must hold numbers, but is 'imagenet'"),
+    ])
+    def test_of_a_teacher_that_does_not_give_what_was_said(self, pictures, tmp_path, teacher, message):
+        with pytest.raises(InputError, match=message):
+            make_store(pictures, tmp_path / 'store', **teacher)
+        assert not (tmp_path / 'store').exists()
+
+    def test_a_file_in_the_place_of_the_store(self, pictures, tmp_path):
+        (tmp_path / 'store').write_text('x')
+        with pytest.raises(InputError, match='the store .*store cannot be made: File exists'):
+            make_store(pictures, tmp_path / 'store')
+
+    def test_two_extractions_at_a_time(self, pictures, tmp_path, monkeypatch):
+        monkeypatch.setattr(writing, '_LOCK_PATIENCE', 0)
+        make_store(pictures, tmp_path / 'store')
+        with writing.at_work(tmp_path / 'store', 0), pytest.raises(InputError, match='another extraction is at work in'):
+            make_store(pictures, tmp_path / 'store')
+        make_store(pictures, tmp_path / 'store')
 
     def test_of_other_images(self, pictures, tmp_path):
         make_store(pictures, tmp_path / 'store')
@@ -131,6 +188,8 @@ class TestSettings:
         (lambda cfg: cfg.train_dataloader.dataset.pipeline.pop(1), 'one mim_plugins.GridAlignedCrop, but has 0: Load'),
         (lambda cfg: cfg.train_dataloader.dataset.pipeline.pop(2), 'one mim_plugins.LoadOfflineTarget, but has 0'),
         (lambda cfg: cfg.teacher.update(random_weights=False), 'a teacher needs either a checkpoint'),
+        (lambda cfg: cfg.train_dataloader.dataset.pipeline.insert(1, dict(type='RandomFlip', prob=1.)),
+         'nothing but loading may come before GridAlignedCrop, but there is RandomFlip'),
     ])
     def test_a_config_that_does_not_say_enough(self, pictures, tmp_path, change, message):
         cfg = config(pictures, tmp_path)
@@ -257,11 +316,30 @@ class TestVerification:
         with pytest.raises(InputError, match='a/2.png has changed since'):
             verify(folder, tmp_path / 'store')
 
-    def test_features_that_are_not_the_teachers(self, pictures, tmp_path, monkeypatch):
+    @pytest.mark.parametrize('noise, raw, normalized', [(0., True, True), (.5, True, False), (50., False, False)])
+    def test_features_that_are_not_the_teachers(self, tmp_path, noise, raw, normalized):
+        """A large mean hides an error from the plain cosine, not from that of the normalised features."""
+        live = 100 + .5 * torch.randn(4, 5, 5, 8)
+        stored = live + noise * torch.randn_like(live)
+        manifest = Manifest(teacher={}, middle_image={}, channels=8, dtype='float32', views=('identity', ),
+                            images=dict(count=4), images_per_shard=4)
+        manifest.save(tmp_path)
+        samples = [self.Sample(np.zeros((1, 3, 40, 40), np.uint8), f'{place}', bytes(16)) for place in range(4)]
+        write_shard(tmp_path, 0, [Entry(sample.name, sample.content, (5, 5), one.flatten(0, 1)) for sample, one in zip(
+            samples, stored, strict=True)], manifest)
+        result = compare(FeatureStore(tmp_path), iter(samples), lambda images: live[:len(images)], 4)
+        cosines = torch.cosine_similarity(live, stored, dim=-1)
+        assert result.cosine == pytest.approx((float(cosines.mean()), float(cosines.min())), abs=1e-6)
+        assert result.max_error == pytest.approx(float((live - stored).abs().max()), rel=1e-5)
+        assert (result.cosine[0] > .999, result.cosine_normalized[0] > .999) == (raw, normalized)
+        assert result.good == (raw and normalized)
+
+    Sample = namedtuple('Sample', 'views name content problem', defaults=(None, ))
+
+    def test_a_store_that_is_not_good_enough_ends_with_a_sentence(self, pictures, tmp_path, monkeypatch):
         make_store(pictures, tmp_path / 'store')
-        monkeypatch.setattr(extraction_runs, 'LEAST_COSINE', 1.1)
         monkeypatch.setattr('mim_plugins.offline.verification.LEAST_COSINE', 1.1)
-        with pytest.raises(InputError, match='the mean cosine is below 1.1'):
+        with pytest.raises(InputError, match='the mean cosine is below'):
             verify(pictures, tmp_path / 'store')
 
 

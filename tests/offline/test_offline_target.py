@@ -6,7 +6,8 @@ import pytest
 import torch
 from mmcv.transforms import Compose
 from mmengine.dataset import default_collate
-from mmpretrain.datasets import RandomFlip
+from mmpretrain.datasets import ColorTransform, RandomFlip, Rotate
+from mmpretrain.datasets import RandomResizedCrop as TheirCrop
 from torch.utils.data import DataLoader
 
 from mim_plugins.datasets import (
@@ -19,7 +20,8 @@ from mim_plugins.datasets import (
 )
 from mim_plugins.errors import InputError
 from mim_plugins.models import OfflineTarget, TeacherTarget
-from mim_plugins.ops import normalize_features
+from mim_plugins.offline import stacked_calibration
+from mim_plugins.ops import Calibration, normalize_features, quantize
 from mim_plugins.registry import MODELS, TRANSFORMS
 
 from .conftest import VIT, make_store, pipeline
@@ -143,7 +145,24 @@ class TestRefusals:
         with pytest.raises(InputError, match='the views identity, but hflip was asked for: extract with the flip_prob'):
             load(pictures, store, crop=dict(flip_prob=1.))
 
-    @pytest.mark.parametrize('teacher', ['DINO', 'ffff'])
+    @pytest.mark.parametrize('store', [None, 3])
+    def test_no_folder(self, store):
+        with pytest.raises(InputError, match=f'a store is a folder, but got {store}'):
+            LoadOfflineTarget(store)
+
+    @pytest.mark.parametrize('recolored', [False, True])
+    @pytest.mark.parametrize('behind', [Rotate(90.), ColorTransform(.5), TheirCrop(32)])
+    def test_any_other_change(self, pictures, flipped_store, behind, recolored):
+        steps = [LoadRGBImage(), GridAlignedCrop(32, 8, 48, recolored=recolored), behind,
+                 LoadOfflineTarget(flipped_store, pictures), PackInputs()]
+        sample = dict(img_path=str(pictures / 'a/0.png'))
+        if recolored:
+            assert 'target_inputs' in Compose(steps)(sample)
+            return
+        with pytest.raises(InputError, match='was changed behind GridAlignedCrop.*: recolored=True if nothing moves'):
+            Compose(steps)(sample)
+
+    @pytest.mark.parametrize('teacher', ['DINO', 'ffff', ''])
     def test_another_teacher(self, pictures, flipped_store, teacher):
         with pytest.raises(InputError, match=f'wants features of the teacher {teacher}, but the store .* of VisionTra'):
             LoadOfflineTarget(flipped_store, teacher=teacher)
@@ -158,6 +177,15 @@ class TestOfflineTarget:
         target = OfflineTarget(5, cell=8, norm='patch')(torch.zeros(2, 3, 32, 24), features=features)
         torch.testing.assert_close(target, normalize_features(features.float().movedim(-1, 1), 'patch'))
         torch.testing.assert_close(target.mean((2, 3)), torch.zeros(2, 5), atol=1e-5, rtol=0)
+
+    def test_decodes_eight_bits(self):
+        calibration = Calibration(torch.randn(5), torch.rand(5) + .5)
+        values, scales = quantize(torch.randn(2, 4, 4, 5), calibration)
+        both = stacked_calibration(calibration).expand(2, 2, 5)
+        target = OfflineTarget(5, cell=8, norm='none')(
+            torch.zeros(2, 3, 32, 32), features=values, scales=scales, calibration=both)
+        by_hand = values * scales[..., None] * calibration.scale + calibration.shift
+        torch.testing.assert_close(target, by_hand.movedim(-1, 1))
 
     def test_as_tokens(self):
         features = torch.randn(2, 4, 4, 5)
@@ -188,6 +216,12 @@ class TestOfflineTarget:
     def test_other_targets_take_none(self):
         with pytest.raises(InputError, match='PixelTarget needs nothing of the pipeline .* leave LoadOfflineTarget'):
             MODELS.build(dict(type='mim_plugins.PixelTarget'))(torch.zeros(1, 3, 8, 8), features=torch.zeros(1))
+
+    def test_features_that_are_not_stacked(self):
+        preprocessor = MODELS.build(PREPROCESSOR)
+        with pytest.raises(InputError, match="the loader needs collate_fn=dict.type='default_collate'"):
+            preprocessor(dict(inputs=torch.zeros(1, 3, 32, 32), data_samples=[], target_inputs=dict(
+                features=[torch.zeros(4, 4, 5)])), True)
 
     def test_not_under_mmpretrains_algorithms(self):
         preprocessor = MODELS.build({**PREPROCESSOR, 'sample_mask_stride': 8})

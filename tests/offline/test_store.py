@@ -69,6 +69,15 @@ def test_middle_images_of_several_shapes(pictures, tmp_path):
     assert len(grids) > 2 and all(min(grid) == 6 for grid in grids)
 
 
+def test_names_that_share_a_number(flipped_store, monkeypatch):
+    expected = {name: FeatureStore(flipped_store).read(name)[0] for name in FeatureStore(flipped_store).names()}
+    monkeypatch.setattr('mim_plugins.offline.store._number', lambda key: 7)
+    store = FeatureStore(flipped_store)
+    assert all(torch.equal(store.read(name)[0], features) for name, features in expected.items())
+    with pytest.raises(InputError, match='the image a/1.png is not in the store'):
+        store.read('a/1.png')
+
+
 def test_features_are_views_of_the_file(flipped_store):
     store = FeatureStore(flipped_store)
     first, again = (store.read('a/0.png', (1, 1, 3, 3))[0] for _ in range(2))
@@ -141,6 +150,8 @@ class TestOpening:
         (lambda values: values.pop('views'), "is damaged: KeyError 'views'"),
         (lambda values: values.update(dtype='int4'), "stored as one of .*, but dtype is 'int4'"),
         (lambda values: values.update(colour='red'), 'is damaged: TypeError'),
+        (lambda values: values.update(images={}), "is damaged: KeyError 'count'"),
+        (lambda values: values.update(images=dict(count='many')), 'is damaged: TypeError numbers are not numbers'),
         (lambda values: values.update(channels=17), 'belongs to another store'),
     ])
     def test_another_manifest(self, copy, change, message):

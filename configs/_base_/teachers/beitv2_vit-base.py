@@ -1,6 +1,6 @@
 # BEiT v2 ViT-B/16, pre-trained, under mmpretrain's names (arXiv 2208.06366): its position bias follows the size.
 teacher = dict(
-    type='mim_plugins.TeacherTarget', channels=768, cell=16, dtype='bfloat16',
+    type='mim_plugins.TeacherTarget', channels=768, cell=16, dtype='bfloat16', from_middle=True,
     checkpoint='data/teachers/beitv2_vit-base.pth',
     teacher_mean=[123.675, 116.28, 103.53], teacher_std=[58.395, 57.12, 57.375],
     teacher=dict(

@@ -1,10 +1,12 @@
 """Crops that lie on the grid of a teacher's features."""
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import mmcv
 import numpy as np
+from mmcv.image.geometric import cv2_interp_codes, pillow_interp_codes
 from mmcv.transforms import BaseTransform
 
 from mim_plugins.errors import InputError
@@ -26,7 +28,7 @@ class GridAlignedCrop(BaseTransform):
 
     * ``img`` and ``img_shape``, the crop; ``crop_box`` in pixels of the picture, as of the other crops;
     * ``grid_box``: (top, left, bottom, right) in cells of the middle image, as it was flipped or not;
-    * ``aligned_box``: ``crop_box`` once more, to notice crops that come later;
+    * ``aligned_box`` and ``aligned_img``: ``crop_box`` and ``img`` once more, to notice what comes later;
     * ``view``: ``'identity'`` or ``'hflip'``;
     * ``middle_image``: how the middle image was made, see :meth:`describe`, and ``middle_grid``, its cells;
     * ``middle``: the middle image itself, on request.
@@ -43,6 +45,8 @@ class GridAlignedCrop(BaseTransform):
         place: Draw the crop's place, or take the one in the centre.
         flip_prob: Probability of mirroring the middle image before it is cut.
         keep_middle: Hand the middle image on, for a teacher that runs beside the training.
+        recolored: Transforms behind it change colours. Then only flips, crops and sizes of theirs are noticed; else any
+            change is.
         backend: ``'pillow'``, which averages where it shrinks, or ``'cv2'``.
         interpolation: As in mmcv.
 
@@ -54,17 +58,22 @@ class GridAlignedCrop(BaseTransform):
     def __init__(self, scale: int | tuple[int, int], patch: int = 16, middle_size: int | tuple[int, int] = 256,
                  fit: Literal['stretch', 'short_side'] = 'stretch', max_aspect: float = 2.,
                  place: Literal['random', 'center'] = 'random', flip_prob: float = 0., keep_middle: bool = False,
-                 backend: str = 'pillow', interpolation: str = 'bicubic') -> None:
-        if not isinstance(patch, int) or patch < 1:
+                 recolored: bool = False, backend: str = 'pillow', interpolation: str = 'bicubic') -> None:
+        if not isinstance(patch, int) or isinstance(patch, bool) or patch < 1:
             raise InputError(f'a patch must be a positive number of pixels, but is {patch!r}')
         if fit not in FITS:
             raise InputError(f'fit must be one of {", ".join(FITS)}, but is {fit!r}')
         if place not in ('random', 'center'):
             raise InputError(f"place must be 'random' or 'center', but is {place!r}")
-        if not 0 <= flip_prob <= 1:
-            raise InputError(f'a probability lies in [0, 1], but flip_prob is {flip_prob}')
-        if max_aspect < 1:
-            raise InputError(f'an aspect is at least 1, but max_aspect is {max_aspect}')
+        if not isinstance(flip_prob, (int, float)) or not 0 <= flip_prob <= 1:
+            raise InputError(f'a probability lies in [0, 1], but flip_prob is {flip_prob!r}')
+        if not isinstance(max_aspect, (int, float)) or not 1 <= max_aspect < math.inf:
+            raise InputError(f'an aspect is at least 1, but max_aspect is {max_aspect!r}')
+        known = dict(cv2=cv2_interp_codes, pillow=pillow_interp_codes)
+        if interpolation not in known.get(backend, {}):
+            raise InputError(f'images are resized by one of {", ".join(known)} with one of '
+                             f'{", ".join(cv2_interp_codes)}, but backend={backend!r} and '
+                             f'interpolation={interpolation!r} was asked for')
         if keep_middle and fit != 'stretch':
             raise InputError("keep_middle=True needs middle images of one size, fit='stretch': those of a batch are "
                              'stacked')
@@ -78,6 +87,7 @@ class GridAlignedCrop(BaseTransform):
         self.place = place
         self.flip_prob = flip_prob
         self.keep_middle = keep_middle
+        self.recolored = recolored
         self.backend = backend
         self.interpolation = interpolation
         self.scale = read_size(scale)
@@ -118,7 +128,7 @@ class GridAlignedCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Resize, flip and cut ``img``; see the class for what it leaves."""
         image = results['img']
-        _check_untouched(results)
+        check_untouched(results)
         rows, columns = self._cells(results.get('input_size', self.scale))
         middle = self.middle_image(image)
         view = 'hflip' if self.flip_prob and np.random.rand() < self.flip_prob else 'identity'
@@ -131,7 +141,8 @@ class GridAlignedCrop(BaseTransform):
             slice(self.patch * first, self.patch * last) for first, last in ((top, box[2]), (left, box[3])))])
         place = self._in_picture(box, grid, image.shape[:2], view)
         found = dict(img=crop, img_shape=crop.shape, crop_box=place, aligned_box=place, grid_box=box, view=view,
-                     middle_grid=grid, middle_image=self.describe(results))
+                     middle_grid=grid, middle_image=self.describe(results),
+                     aligned_img=None if self.recolored else crop)
         return {**results, **found, **(dict(middle=middle) if self.keep_middle else {})}
 
     def _first(self, room: int) -> int:
@@ -147,7 +158,7 @@ class GridAlignedCrop(BaseTransform):
                      for axis, edge in enumerate((top, left, bottom, right)))
 
 
-def _check_untouched(results: dict) -> None:
+def check_untouched(results: dict) -> None:
     """Raise an InputError if a loaded picture was cropped, resized or flipped."""
     size, before = tuple(results['img'].shape[:2]), results.get('ori_shape')
     if 'crop_box' in results or (before is not None and size != tuple(before[:2])):
@@ -171,7 +182,10 @@ def check_aligned(results: dict) -> None:
     patch = results['middle_image']['patch']
     came, wanted = tuple(results['img'].shape[:2]), (patch * (bottom - top), patch * (right - left))
     happened = ('flipped' if results.get('flip') else 'cropped' if results['crop_box'] != results['aligned_box'] else
-                'resized from {}x{} to {}x{} px'.format(*wanted, *came) if came != wanted else None)
+                'resized from {}x{} to {}x{} px'.format(*wanted, *came) if came != wanted else
+                'changed' if results['aligned_img'] is not None and results['aligned_img'] is not results['img'] else
+                None)
     if happened:
+        remedy = ('recolored=True if nothing moves' if happened == 'changed' else 'leave sizes and flips to it')
         raise InputError(f'the picture was {happened} behind GridAlignedCrop, so that the features are not its own any '
-                         'more: sizes and flips are options of GridAlignedCrop')
+                         f'more: {remedy}')

@@ -35,11 +35,15 @@ class LoadOfflineTarget(BaseTransform):
 
     def __init__(self, store: str | Path, image_root: str | Path = '', check_content: bool = True,
                  teacher: str | None = None) -> None:
+        if not isinstance(store, (str, Path)):
+            raise InputError(f'a store is a folder, but got {store!r}')
         self.store = FeatureStore(store)
-        self.image_root = image_root
+        self.image_root = image_root or ''
         self.check_content = check_content
         known = self.store.manifest.teacher
-        if teacher is not None and teacher != known['name'] and not known['sha256'].startswith(teacher):
+        pinned = teacher is None or teacher == known['name'] or (
+            bool(teacher) and known['sha256'].startswith(str(teacher)))
+        if not pinned:
             raise InputError(f'the pipeline wants features of the teacher {teacher}, but the store {store} has those '
                              f'of {known["name"]} with weights {known["sha256"]}')
         self._calibration = self.store.calibration and stacked_calibration(self.store.calibration)

@@ -38,19 +38,21 @@ class TargetStoreHook(Hook):
         for store in _stores(runner.train_dataloader.dataset):
             known = store.manifest.teacher
             runner.logger.info(
-                f'stored features of {known["name"]} (weights {known["sha256"][:12]}) from {store.folder}: {len(store)} '
-                f'images, {store.manifest.dtype}, views {", ".join(store.manifest.views)}')
+                f'stored features of {known["name"]} (weights {known["sha256"][:12]}) from {store.folder}: '
+                f'{len(store)} images, {store.manifest.dtype}, views {", ".join(store.manifest.views)}')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if notes := self._notes(runner):
             checkpoint['meta'][_KEY] = notes
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        noted = checkpoint.get('meta', {}).get(_KEY)
-        if not runner._resume or noted is None:
+        if not runner._resume:
             return
-        now = self._notes(runner)
-        found = [difference for ours, theirs in zip(now, noted, strict=False)
+        noted, now = checkpoint.get('meta', {}).get(_KEY, []), self._notes(runner)
+        if len(noted) != len(now):
+            raise InputError(f'the checkpoint was trained on {len(noted)} stores of features, but the config reads '
+                             f'{len(now)}')
+        found = [difference for ours, theirs in zip(now, noted, strict=True)
                  for difference in differences(ours, theirs, there='in the checkpoint')]
         if found:
             raise InputError(f'the checkpoint was trained on other stored features: {"; ".join(found)}')

@@ -99,6 +99,9 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         if self.sample_mask_stride is not None:
             raise InputError('the pipeline hands on stored features or middle images, which only algorithms of '
                              'mim_plugins take: leave LoadOfflineTarget and keep_middle out, or sample_mask_stride')
+        if not all(isinstance(part, Tensor) for part in given.values()):
+            raise InputError("stored features and middle images come stacked: the loader needs collate_fn=dict("
+                             "type='default_collate')")
         if 'middle' in given:
             middle = super().forward(dict(inputs=given['middle'], data_samples=[]))['inputs']
             given = {**given, 'middle': middle}

@@ -64,14 +64,13 @@ def frozen_network(config: dict, checkpoint: str | Path | None, random_weights: 
 
 
 def _load(network: nn.Module, path: str | Path) -> None:
-    names = [name for name, _ in network.named_parameters()]
-    found = max(_readings(load_weights(path)), key=lambda stored: sum(name in stored for name in names))
+    own, learned = network.state_dict(), {name for name, _ in network.named_parameters()}
+    found = max(_readings(load_weights(path)), key=lambda stored: len(learned & stored.keys()))
     # Buffers only count what training saw; files may come without them.
-    weights = {name: found.get(name, tensor) for name, tensor in network.named_buffers()}
-    weights |= {name: found[name] for name in names if name in found}
-    if isinstance(network, SinCosTable):  # its table follows the size, and it reads off another one what it has to
-        weights.update({name: tensor for name, tensor in network.named_buffers() if name == network._table})
-    check_match(network, weights, str(path))
+    weights = {name: found.get(name, tensor) for name, tensor in own.items() if name in found or name not in learned}
+    # A fixed table is made for any grid; of the stored one only the order of its channels is taken.
+    table = {network.table_name: own[network.table_name]} if isinstance(network, SinCosTable) else {}
+    check_match(network, {**weights, **table}, str(path))
     network.load_state_dict(weights)
 
 

@@ -50,6 +50,7 @@ class TeacherTarget(FrozenNetworkTarget):
         norm: ``'patch'``: each channel over the cells of the image or crop; ``'channel'``: each cell over its channels;
             ``'none'``.
         dtype: Arithmetic of the teacher, by autocast.
+        from_middle: Refuse batches without middle images, where features of the crop alone would be another target.
         **layout: ``layout`` and ``stride`` of :class:`MapTarget`.
 
     Raises:
@@ -62,11 +63,15 @@ class TeacherTarget(FrozenNetworkTarget):
                  checkpoint: str | Path | None = None, random_weights: bool = False,
                  teacher_mean: Sequence[float] | None = None, teacher_std: Sequence[float] | None = None,
                  teacher_patch: int | None = None, layer: int | None = None, norm: FeatureNorm = 'none',
-                 dtype: Precision = 'float32', **layout: Any) -> None:
+                 dtype: Precision = 'float32', from_middle: bool = False, **layout: Any) -> None:
         super().__init__(channels, cell, **layout)
         check_feature_norm(norm)
         if dtype not in get_args(Precision):
             raise InputError(f"the teacher's dtype must be one of {', '.join(get_args(Precision))}, but is {dtype!r}")
+        for name, value, least in (('cell', cell, 1), ('teacher_patch', teacher_patch, 1), ('layer', layer, None)):
+            if value is not None and (not isinstance(value, int) or (least and value < least)):
+                raise InputError(f"the teacher's {name} must be a {'positive ' if least else ''}whole number, but is "
+                                 f'{value!r}')
         self.hold(frozen_network(teacher, checkpoint, random_weights, 'teacher'))
         arch = teacher.get('arch', '')
         self.name = teacher.get('model_name') or ' '.join([type(self.network).__name__, *([arch] if isinstance(
@@ -77,6 +82,11 @@ class TeacherTarget(FrozenNetworkTarget):
         self._block = None if layer is None else self._find_block(layer)
         self.norm = norm
         self.dtype = getattr(torch, dtype)
+        for name, values in dict(mean=mean, std=std, teacher_mean=teacher_mean, teacher_std=teacher_std).items():
+            if values is not None and not all(isinstance(value, (int, float)) for value in values):
+                raise InputError(f"the teacher's {name} must hold numbers, but is {values!r}")
+        self._config = {name: value for name, value in teacher.items() if name not in ('pretrained', 'init_cfg')}
+        self.needs = self.takes if from_middle else frozenset()
         self._expects = dict(mean=list(teacher_mean or mean), std=list(teacher_std or std))
         mean, std, teacher_mean, teacher_std = (
             torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
@@ -94,7 +104,8 @@ class TeacherTarget(FrozenNetworkTarget):
 
     @property
     def remedy(self) -> str:
-        return 'it looks at the images, or at what GridAlignedCrop(keep_middle=True) hands on'
+        return ('it looks at the images, or at what mim_plugins.GridAlignedCrop(keep_middle=True) and '
+                'mim_plugins.PackInputs hand on')
 
     def describe(self) -> dict:
         """Whose features these are, as a store notes it: all that they depend on but the images."""
@@ -102,8 +113,8 @@ class TeacherTarget(FrozenNetworkTarget):
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return dict(name=self.name, sha256=digest.hexdigest(), layer=self._layer, patch=self._own_patch,
-                    dtype=str(self.dtype).removeprefix('torch.'), **self._expects)
+        return dict(name=self.name, config=self._config, sha256=digest.hexdigest(), layer=self._layer,
+                    patch=self._own_patch, dtype=str(self.dtype).removeprefix('torch.'), **self._expects)
 
     def features(self, images: Tensor) -> Tensor:
         """Features [B, channels, H / cell, W / cell] in float32 of images [B, C, H, W], not normalised.
@@ -111,6 +122,9 @@ class TeacherTarget(FrozenNetworkTarget):
         The images are normalised as the data preprocessor leaves them.
         """
         grid = divide(tuple(images.shape[-2:]), self.map_stride, 'features of the teacher')
+        if not {len(self.scale), len(self.shift)} <= {1, images.shape[1]}:
+            raise InputError(f"the teacher's and the images' mean and std have {max(len(self.scale), len(self.shift))} "
+                             f'numbers, but the images {images.shape[1]} channels')
         images = images * self.scale + self.shift
         if self._own_patch != self.map_stride:
             size = [side * self._own_patch for side in grid]
