@@ -5,8 +5,8 @@
 One student, ViT-B/16 at 224 px with a decoder of one block, in one run: pixels as target (MAE); stored int8 features of
 a teacher 768 or 1024 wide (FastMAE with ALM); the same with a ViT-B or ViT-L as teacher in every step, on the middle
 image of 256 px, which gives the same target, or on the crop alone. A step is preprocessor, forward, backward and AdamW,
-from batches in memory: float32 on a CPU, bfloat16 on a GPU. Memory is the peak of a process of its own, teacher, weights
-and optimizer included: on a GPU as torch counts it, on a CPU what it grows by after the imports. Weights and features
+from batches in memory: float32 on a CPU, bfloat16 on a GPU. Memory is the peak of a process of its own, with teacher,
+weights and optimizer: on a GPU as torch counts it, on a CPU what it grows by after the imports. Weights and features
 are random. Reading is measured with workers that only read, and in a training's own loader on JPEG files.
 """
 import functools

@@ -14,11 +14,18 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f'{path.name}.part')
     try:
         write(temporary)
+        temporary.chmod(0o666 & ~_umask())  # some writers leave files to their owner alone
         _sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _sync(path: Path) -> None:

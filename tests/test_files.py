@@ -12,6 +12,13 @@ def test_replaces_a_file(tmp_path):
     assert path.read_text() == 'new' and seen == ['old'] and list(tmp_path.iterdir()) == [path]
 
 
+def test_others_may_read_it(tmp_path):
+    path, plain = tmp_path / 'a.txt', tmp_path / 'b.txt'
+    plain.write_text('x')
+    write_whole(path, lambda temporary: (temporary.write_text('x'), temporary.chmod(0o600)))
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
 def test_a_failure_leaves_what_was_there(tmp_path):
     path = tmp_path / 'a.txt'
     path.write_text('old')

@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from mim_plugins.engine import cli, launch
+from mim_plugins.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +30,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images-per-shard', type=int,
                         help='images per file, which a stop can cost (default: that of a store that was begun, else '
                              '1024)')
+    parser.add_argument('--reuse', type=Path, metavar='STORE',
+                        help='copy what this older store has of images that are still the same')
     looks = parser.add_mutually_exclusive_group()
     looks.add_argument('--info', action='store_true', help='print what is stored; takes a config or a store')
     looks.add_argument('--verify', nargs='?', const=-1, type=int, metavar='N',
@@ -50,6 +53,8 @@ def main() -> None:
         from mim_plugins.engine.extraction_runs import print_info
         print_info(Path(args.config))
         return
+    if args.info and not Path(args.config).exists():
+        raise InputError(f'neither a config nor a store at {args.config}')
     cfg = launch.load_config(args.config, args.cfg_options, args.data_root, further_keys=('teacher', ))
     launch.check_data_paths(cfg, ('train_dataloader', ))
     place = launch.place_of_process(args.launcher)
@@ -62,12 +67,15 @@ def main() -> None:
     if args.checkpoint and cfg.get('teacher'):
         cfg.teacher.update(checkpoint=args.checkpoint, random_weights=False)
     workers = cfg.train_dataloader.get('num_workers', 0) if args.workers is None else args.workers
-    extraction = read_extraction(cfg, folder, *settings(folder, args.dtype, args.images_per_shard), place[1])
+    dtype, images_per_shard = settings(folder, args.dtype, args.images_per_shard)
+    if args.no_calibration and dtype != 'int8':
+        raise InputError(f'--no-calibration is for int8, but the dtype is {dtype}')
+    extraction = read_extraction(cfg, folder, dtype, images_per_shard, place[1])
     if args.verify is None:
-        run_extraction(extraction, place[0], place[2], args.batch_size, workers, not args.no_calibration)
+        run_extraction(extraction, place[0], place[2], args.batch_size, workers, not args.no_calibration, args.reuse)
     else:
         run_verification(extraction, None if args.verify < 0 else args.verify, args.batch_size)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.run(main, go_on='the same command goes on where it was')

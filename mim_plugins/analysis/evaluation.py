@@ -19,7 +19,8 @@ from .features import extract_features
 from .held_out import fixed_masks
 from .pictures import reconstruct, reconstruction_figure, save
 from .probe import Split, linear_probe, nearest_neighbours
-from .runs import load_run, target_batches, whole_images
+from .runs import load_run, whole_images
+from .target_images import target_batches
 
 
 def labelled_loader(root: Path, size: tuple[int, int], cfg: Config | None = None) -> DataLoader:

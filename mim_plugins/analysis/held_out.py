@@ -16,7 +16,8 @@ from ..models.preprocessors import FixedMasks
 from ..ops import map_to_tokens, resize_mask
 from .coverage import overlaps
 from .pictures import denormalize, reconstruct
-from .runs import target_batches, undisturbed
+from .runs import undisturbed
+from .target_images import target_batches
 
 _BATCH = 64
 

@@ -121,7 +121,7 @@ def reconstruct(model: MaskedImageModel, inputs: Tensor, mask: Tensor,
         model: Its mode is restored afterwards.
         inputs: Normalised [B, C, H, W] of the model's input size.
         mask: Bool [B, h, w], True = masked.
-        target_inputs: What else the target is made of, see :func:`mim_plugins.analysis.runs.target_batches`.
+        target_inputs: What else the target is made of, see :func:`mim_plugins.analysis.target_images.target_batches`.
 
     Returns:
         ``corrupted``, ``prediction``, ``target``, ``mask``; ``pasted`` [B, C, H, W] is the image with the

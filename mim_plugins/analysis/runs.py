@@ -134,28 +134,17 @@ def image_batch(paths: Sequence[Path], size: tuple[int, int], cfg: Config | None
         size: (H, W) in pixels.
         cfg: Config of a run, whose own first transform then reads the files.
     """
-    return _read(paths, _composed(whole_images(size, cfg)))
+    return read_batch(paths, composed(whole_images(size, cfg)))
 
 
-def _composed(steps: Sequence[dict | Callable]) -> Compose:
+def composed(steps: Sequence[dict | Callable]) -> Compose:
+    """Configs and callables as one pipeline."""
     return Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps])
 
 
-def _read(paths: Sequence[Path], pipeline: Compose) -> dict:
+def read_batch(paths: Sequence[Path], pipeline: Compose) -> dict:
+    """Files through a pipeline, collated."""
     return default_collate([pipeline(dict(img_path=str(path))) for path in paths])
-
-
-def _middle_images(size: tuple[int, int], cfg: Config | None, needs: frozenset[str]) -> list:
-    """The run's own pipeline up to what its target needs, with the crop in the centre of the image as it is."""
-    pipeline = innermost_dataset(cfg.get('train_dataloader') if cfg else None).get('pipeline') or []
-    kinds = [str(step['type']).rpartition('.')[-1] for step in pipeline]
-    wanted = ['GridAlignedCrop', *(['LoadOfflineTarget'] if 'features' in needs else [])]
-    if not set(wanted) <= set(kinds):
-        raise InputError('the target is made of middle images or stored features, as the run reads them: by the '
-                         f'{" and the ".join(wanted)} of its config')
-    crop = kinds.index('GridAlignedCrop')
-    return [*pipeline[:crop], {**pipeline[crop], 'scale': size, 'place': 'center', 'flip_prob': 0.},
-            *(pipeline[kinds.index(kind)] for kind in wanted[1:]), dict(type='mim_plugins.PackInputs')]
 
 
 @contextmanager
@@ -198,21 +187,3 @@ def input_batches(model: MaskedImageModel, paths: Sequence[Path], number: int,
     """
     for start in range(0, len(paths), number):
         yield start, normalized(model, image_batch(paths[start:start + number], model.input_size, cfg))
-
-
-def target_batches(model: MaskedImageModel, paths: Sequence[Path], number: int,
-                   cfg: Config | None = None) -> Iterator[tuple[int, dict]]:
-    """As :func:`input_batches`, with what the target is made of; for stored features the centres of middle images.
-
-    Yields:
-        Place of the batch's first file, and ``inputs``, maybe ``target_inputs``, for the model.
-
-    Raises:
-        InputError: The target needs stored features, but the run's store has none of an image.
-    """
-    needs = model.target_generator.needs
-    steps = _middle_images(model.input_size, cfg, needs) if needs else whole_images(model.input_size, cfg)
-    pipeline = _composed(steps)  # once: it may have to open a store
-    for start in range(0, len(paths), number):
-        batch = model.data_preprocessor.normalized(_read(paths[start:start + number], pipeline))
-        yield start, {name: batch[name] for name in ('inputs', 'target_inputs') if name in batch}

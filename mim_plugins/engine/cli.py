@@ -51,16 +51,16 @@ def _sentence(error: Exception) -> str | None:
     return None
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], go_on: str = 'a training goes on from its last checkpoint with --resume') -> None:
     """Call a tool's ``main``; end with one line and status 1 on bad input.
 
-    With the environment variable MIM_PLUGINS_TRACEBACK=1 the traceback is shown instead. Ctrl-C ends it with a line and
-    status 130.
+    With the environment variable MIM_PLUGINS_TRACEBACK=1 the traceback is shown instead. Ctrl-C ends it with a line,
+    that tells how to ``go_on``, and status 130.
     """
     try:
         main()
     except KeyboardInterrupt:
-        print('stopped by hand; a training goes on from its last checkpoint with --resume', file=sys.stderr)
+        print(f'stopped by hand; {go_on}', file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         sentence = _sentence(error)

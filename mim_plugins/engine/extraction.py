@@ -24,7 +24,7 @@ from ..datasets import GridAlignedCrop
 from ..datasets.transforms.grid_crop import check_untouched
 from ..errors import ImageDecodeError, InputError
 from ..models import MaskedImageModel, TeacherTarget
-from ..offline import Manifest, content_hash, key_of
+from ..offline import FeatureStore, Manifest, content_hash, key_of
 from ..registry import MODELS, TRANSFORMS
 
 # Packages that decide about pixels and features; whichever distribution brings them.
@@ -40,7 +40,7 @@ class MiddleImage:
     Attributes:
         name: As the store knows it.
         content: Hash of its file; zeros if it could not be read.
-        views: Uint8 array [V, C, H, W], or None if the file could not be read.
+        views: Uint8 array [V, C, H, W], or None if the file could not be read, or need not be looked at again.
         problem: Why it could not be read.
     """
     name: str
@@ -58,11 +58,15 @@ class MiddleImages(Dataset):
         crop: Makes the middle image.
         image_root: Folder that names are relative to.
         views: Of each image, see :data:`mim_plugins.offline.VIEWS`.
+
+    Attributes:
+        reused: A store whose images, where their files are the same, need not be looked at again.
     """
 
     def __init__(self, dataset: BaseDataset, load: Compose, crop: GridAlignedCrop, image_root: str,
                  views: Sequence[str]) -> None:
         self._dataset, self._load, self._crop, self._root, self._views = dataset, load, crop, image_root, views
+        self.reused: FeatureStore | None = None
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -93,8 +97,12 @@ class MiddleImages(Dataset):
     def __getitem__(self, index: int) -> MiddleImage:
         name = self.name(index)
         try:
+            if self.reused is not None:
+                content = content_hash(fileio.get(self._dataset.get_data_info(index)['img_path']))
+                if self.reused.same(name, content) is not None:
+                    return MiddleImage(name, content, None)
             results = self.load(index)
-        except ImageDecodeError as error:
+        except (ImageDecodeError, FileNotFoundError) as error:
             return MiddleImage(name, bytes(len(content_hash(b''))), None, str(error))
         content = results.get('content')
         content = fileio.get(results['img_path']) if content is None else content

@@ -22,6 +22,7 @@ from ..offline.verification import LEAST_COSINE, compare, put_aside_damaged
 from ..offline.writing import (
     agree,
     at_work,
+    check_reuse,
     check_space,
     encode,
     measure_channels,
@@ -49,7 +50,7 @@ def settings(folder: Path, dtype: str | None, images_per_shard: int | None) -> t
 
 
 def run_extraction(extraction: Extraction, rank: int, processes: int, batch_size: int, workers: int,
-                   calibrated: bool) -> None:
+                   calibrated: bool, reused: Path | None = None) -> None:
     """Fill a store, or what this process has to do of it.
 
     Args:
@@ -59,26 +60,33 @@ def run_extraction(extraction: Extraction, rank: int, processes: int, batch_size
         batch_size: Images that the teacher gets at a time.
         workers: Processes that read images.
         calibrated: Calibrate the channels of int8 features.
+        reused: An older store; what it has of files that are still the same is copied.
 
     Raises:
-        InputError: The folder holds another store, or the disk is too small.
+        InputError: The folder holds another store, the disk is too small, or the older store is of another kind.
     """
     images, teacher, manifest, folder = (
         extraction.images, extraction.teacher, extraction.manifest, extraction.folder)
     begun = agree(folder, manifest)
+    old = reused and FeatureStore(reused)
+    if old:
+        check_reuse(manifest, old)
+        calibrated = old.calibration is not None
     if rank == 0:
         announce(extraction, begun)
     measure = None
     if manifest.dtype == 'int8' and calibrated:
-        measure = functools.partial(_measure, images, teacher, batch_size)
+        measure = functools.partial(_measure, images, teacher, batch_size) if old is None else lambda: old.calibration
     manifest = prepare(folder, manifest, rank, measure)
+    images.reused = old
     with at_work(folder, rank):
         todo = missing_shards(folder, manifest, rank, processes)
         if not todo:
             print(f'process {rank}: nothing is left to do', flush=True)
         else:
             with _Progress(sum(len(manifest.shard(number)) for number in todo), rank, processes) as progress:
-                write_shards(folder, manifest, todo, images, teacher, batch_size, workers, progress.advance)
+                write_shards(folder, manifest, todo, images, teacher, batch_size, workers, progress.advance,
+                             old)
         conclude(folder, manifest)
 
 
@@ -167,11 +175,11 @@ def run_verification(extraction: Extraction, number: int | None, batch_size: int
     folder, images = extraction.folder, extraction.images
     stored = Manifest.load(folder)
     # What is stored is what is verified, however it was asked for.
-    agree(folder, replace(extraction.manifest, dtype=stored.dtype, images_per_shard=stored.images_per_shard))
+    like = replace(extraction.manifest, dtype=stored.dtype, images_per_shard=stored.images_per_shard)
+    agree(folder, like, 'verify it with the config and the weights that it was made with')
     if number is None:
-        damaged = put_aside_damaged(folder, stored, lambda shard: print(
-            f'\rchecking shard {shard + 1} of {stored.shards}', end='', flush=True))
-        print()
+        with _Progress(stored.shards, 0, 1, 'checking', 'shards') as progress:
+            damaged = put_aside_damaged(folder, stored, lambda: progress.advance(1))
         if damaged:
             raise InputError(f'{name_some(damaged)}: the same command without --verify makes '
                              f'{"them" if len(damaged) > 1 else "it"} anew')
@@ -190,13 +198,13 @@ def run_verification(extraction: Extraction, number: int | None, batch_size: int
 
 
 class _Progress:
-    """A bar on a terminal, lines elsewhere; for the images of this process."""
+    """A bar on a terminal, lines elsewhere; for what this process has to do."""
 
-    def __init__(self, total: int, rank: int, processes: int) -> None:
-        self._total, self._done, self._start = total, 0, time.monotonic()
+    def __init__(self, total: int, rank: int, processes: int, doing: str = 'extracting', what: str = 'images') -> None:
+        self._total, self._done, self._what, self._start = total, 0, what, time.monotonic()
         self._who = f'process {rank} of {processes}: ' if processes > 1 else ''
         self._bar = Progress(
-            TextColumn('extracting'), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[rate]}'),
+            TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[rate]}'),
             TimeElapsedColumn(), TimeRemainingColumn()) if rank == 0 and Console().is_terminal else None
 
     def __enter__(self) -> _Progress:
@@ -209,17 +217,17 @@ class _Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def advance(self, images: int, problems: Sequence[str]) -> None:
-        """So many images more are stored, or noted as unreadable."""
-        self._done += images
+    def advance(self, number: int, problems: Sequence[str] = ()) -> None:
+        """So many more are done; ``problems`` is what could not be read of them."""
+        self._done += number
         seconds = time.monotonic() - self._start
         rate = self._done / seconds
         out = self._bar.console.print if self._bar is not None else functools.partial(print, flush=True)
         for problem in problems:
             out(f'no features: {problem}')
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, rate=f'{rate:.1f} images/s')
+            self._bar.update(self._task, completed=self._done, rate=f'{rate:.1f} {self._what}/s')
         else:
             left = (self._total - self._done) / rate
-            print(f'{self._who}{self._done} of {self._total} images, {rate:.1f} images/s, {left:.0f} s left',
-                  flush=True)
+            print(f'{self._who}{self._done} of {self._total} {self._what}, {rate:.1f} {self._what}/s, '
+                  f'{left:.0f} s left', flush=True)

@@ -139,8 +139,8 @@ class FeatureStore:
             at += 1
         raise InputError(
             f'the image {key} is not in the store {self.folder}, which holds {len(self)} images such as '
-            f'{self._shards[0].name(0)}: extract the features of this folder, or state the image_root that its '
-            'names are relative to')
+            f'{self._shards[0].name(0)}: extract into a new folder with --reuse {self.folder}, or state the image_root '
+            'that its names are relative to')
 
     def _nth(self, index: int) -> tuple[Shard, int]:
         return self._shards[index // self.manifest.images_per_shard], index % self.manifest.images_per_shard
@@ -156,8 +156,18 @@ class FeatureStore:
             InputError: They differ; the message names both.
         """
         if description != self.manifest.middle_image:
-            raise InputError(f"the pipeline's middle images are not those of the store {self.folder}: "
-                             + '; '.join(differences(description, self.manifest.middle_image)))
+            loader = ''
+            if description.get('decoder') == 'unknown':
+                loader = f' (load with mim_plugins.{self.manifest.middle_image["decoder"]})'
+            raise InputError(f"the pipeline's middle images or their cells are not those of the store {self.folder}: "
+                             + '; '.join(differences(description, self.manifest.middle_image)) + loader)
+
+    def same(self, key: str, content: bytes) -> Entry | None:
+        """The entry of an image if it is of a file with this hash, else None."""
+        try:
+            return self._entry(key, content)
+        except InputError:
+            return None
 
     def check_content(self, key: str, content: bytes) -> None:
         """Raise an InputError if an image's hash is not that of the file that the teacher saw."""
@@ -171,7 +181,8 @@ class FeatureStore:
                              f'made: {entry.problem}')
         if content is not None and content != entry.content:
             raise InputError(f'the image {key} has changed since the store {self.folder} was made: the hash of its '
-                             f'file is {content.hex()} now and was {entry.content.hex()}')
+                             f'file is {content.hex()} now and was {entry.content.hex()}; extract into a new folder with '
+                             f'--reuse {self.folder}')
         return entry
 
     def read(self, key: str, box: tuple[int, int, int, int] | None = None, view: str = 'identity',

@@ -44,20 +44,19 @@ class Agreement:
 
 
 def put_aside_damaged(folder: Path, manifest: Manifest,
-                      progress: Callable[[int], None] = lambda number: None) -> list[str]:
+                      progress: Callable[[], None] = lambda: None) -> list[str]:
     """Compare every entry with its checksum and rename shards that fail, so that a rerun makes them anew.
 
     Args:
         folder: The store.
         manifest: Of the store.
-        progress: Called with the number of each shard before it is read.
+        progress: Called after each shard.
 
     Returns:
         What is wrong, a sentence for each shard.
     """
     found = []
     for number in range(manifest.shards):
-        progress(number)
         path = shard_path(folder, number)
         try:
             names = Shard(folder, number, manifest).damaged()
@@ -71,6 +70,7 @@ def put_aside_damaged(folder: Path, manifest: Manifest,
                 names = None
         if names is not None:
             path.replace(path.with_name(f'{path.name}.damaged'))
+        progress()
     return found
 
 

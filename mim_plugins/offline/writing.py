@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,10 +22,12 @@ from mim_plugins.ops import Calibration, calibrate, quantize
 
 from .manifest import FILE, Manifest, differences
 from .shards import Entry, Shard, write_shard
-from .store import load_calibration, save_calibration
+from .store import FeatureStore, load_calibration, save_calibration
 
 _PATIENCE = 3600  # seconds to wait for the first process
 _LOCK_PATIENCE = 10  # seconds
+_BELONGS = re.compile(r'(shard-\d+\.safetensors|calibration\.safetensors|manifest\.json|unreadable\.txt)(\..*)?')
+_REMEDY = 'take another folder, into which --reuse copies what is still the same, or remove it'
 Teacher = Callable[[Tensor], Tensor]
 
 
@@ -119,19 +122,31 @@ def readable(number: float) -> str:
     return f'{number:.4g} TB'
 
 
-def agree(folder: Path, manifest: Manifest) -> Manifest | None:
+def agree(folder: Path, manifest: Manifest, remedy: str = _REMEDY) -> Manifest | None:
     """The manifest that is in a folder, if it is of the same store; None if there is none.
 
     Raises:
-        InputError: There is one of another store; the message names all that differs.
+        InputError: There is one of another store; the message names all that differs, and the ``remedy``.
     """
     if not (folder / FILE).is_file():
         return None
     found = Manifest.load(folder)
     # The calibration is measured when a store is begun.
     if differing := differences(manifest.decisive(), replace(found, calibration=None).decisive()):
-        raise InputError(f'{folder} holds another store: {"; ".join(differing)}; take another folder, or remove it')
+        raise InputError(f'{folder} holds another store: {"; ".join(differing)}; {remedy}')
     return found
+
+
+def check_reuse(manifest: Manifest, store: FeatureStore) -> None:
+    """Look whether entries of a store can be taken over into another one.
+
+    Raises:
+        InputError: They are of another teacher, of other middle images, or stored in another way.
+    """
+    ours, theirs = (replace(one, images=dict(count=0), images_per_shard=1, calibration=None).decisive()
+                    for one in (manifest, store.manifest))
+    if differing := differences(ours, theirs):
+        raise InputError(f'features of {store.folder} cannot be used again: {"; ".join(differing)}')
 
 
 def prepare(folder: Path, manifest: Manifest, rank: int, measure: Callable[[], Calibration] | None) -> Manifest:
@@ -153,6 +168,9 @@ def prepare(folder: Path, manifest: Manifest, rank: int, measure: Callable[[], C
     """
     found = agree(folder, manifest)
     if found is None and rank == 0:
+        present = folder.iterdir() if folder.is_dir() else ()
+        if others := [path.name for path in present if not _BELONGS.fullmatch(path.name)]:
+            raise InputError(f'{folder} is no store and holds other files, as {others[0]}: take a folder of its own')
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -211,7 +229,8 @@ def missing_shards(folder: Path, manifest: Manifest, rank: int, processes: int) 
 
 
 def write_shards(folder: Path, manifest: Manifest, numbers: Sequence[int], images: Dataset, teacher: Teacher,
-                 batch_size: int, workers: int, progress: Callable[[int, list[str]], None]) -> None:
+                 batch_size: int, workers: int, progress: Callable[[int, list[str]], None],
+                 reused: FeatureStore | None = None) -> None:
     """Write some shards, one after the other.
 
     A shard depends on its own images and the batch size only, so that the bytes are the same however often the work
@@ -221,11 +240,13 @@ def write_shards(folder: Path, manifest: Manifest, numbers: Sequence[int], image
         folder: The store.
         manifest: Of the store.
         numbers: Of the shards.
-        images: Middle images by place, with ``name``, ``content``, ``views`` and ``problem``.
+        images: Middle images by place, with ``name``, ``content``, ``views`` and ``problem``; with neither of the last
+            two where ``reused`` has the same file.
         teacher: Uint8 [B, C, H, W] -> features [B, h, w, C].
         batch_size: Images that the teacher gets at a time.
         workers: Processes that read images.
         progress: Called after each shard with its number of images and what could not be read.
+        reused: An older store to take entries from, see :func:`check_reuse`.
 
     Raises:
         InputError: The teacher's features do not fit the store's dtype.
@@ -238,8 +259,10 @@ def write_shards(folder: Path, manifest: Manifest, numbers: Sequence[int], image
     def readable_ones(places: range, entries: dict[int, Entry]) -> Iterator[tuple[int, Any]]:
         for place in places:
             sample = next(loader)
-            if sample.problem is None:
+            if sample.views is not None:
                 yield place, sample
+            elif sample.problem is None:
+                entries[place] = reused.same(sample.name, sample.content)
             else:
                 entries[place] = Entry.unreadable(sample.name, sample.problem, manifest)
 

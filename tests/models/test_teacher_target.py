@@ -1,4 +1,6 @@
 """TeacherTarget: features of a frozen network as target."""
+import copy
+
 import pytest
 import torch
 
@@ -126,6 +128,7 @@ def test_a_layer_is_what_its_block_gives(teacher, extra, layer):
     handle.remove()
     assert torch.equal(map_to_tokens(features), seen[0][:, extra:])
     assert target.describe()['layer'] == layer
+    assert not list(target.children()) and not target.state_dict()  # init_weights would draw it anew
 
 
 @pytest.mark.parametrize('teacher, layer, message', [
@@ -245,7 +248,7 @@ def test_a_fixed_table_follows_the_size_and_the_order_of_its_channels(tmp_path, 
     target = TeacherTarget({**config, 'img_size': 48}, 16, cell=8, **options)
     for size in ((48, 48), (32, 64)):
         whole = MODELS.build({**config, 'img_size': size})
-        whole.load_state_dict({name: value for name, value in stored.items()})
+        whole.load_state_dict(copy.copy(stored))
         whole.eval()
         images = torch.randn(1, 3, *size)
         torch.testing.assert_close(map_to_tokens(target(images)), whole(images)[0][:, 1:])

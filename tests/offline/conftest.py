@@ -8,7 +8,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mim_plugins.engine.extraction import read_extraction
-from mim_plugins.engine.extraction_runs import run_extraction
+from mim_plugins.engine.extraction_runs import run_extraction, run_verification
 
 VIT = dict(type='mmpretrain.VisionTransformer', img_size=32, patch_size=8, out_type='raw',
            arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32))
@@ -57,6 +57,11 @@ def make_store(pictures: Path, store: Path, dtype: str = 'float32', crop: dict |
     extraction = read_extraction(config(pictures, store, crop, **teacher), store, dtype, SHARD)
     run_extraction(extraction, rank, processes, batch_size, 0, calibrated)
     return store
+
+
+def verify(pictures: Path, store: Path, number: int | None = None, **options: object) -> None:
+    """Verify in this process."""
+    run_verification(read_extraction(config(pictures, store, **options), store, 'int8', SHARD), number, 3)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -151,7 +151,7 @@ class TestRefusals:
             LoadOfflineTarget(store)
 
     @pytest.mark.parametrize('recolored', [False, True])
-    @pytest.mark.parametrize('behind', [Rotate(90.), ColorTransform(.5), TheirCrop(32)])
+    @pytest.mark.parametrize('behind', [Rotate(90., prob=1.), ColorTransform(.5, prob=1.), TheirCrop(32)])
     def test_any_other_change(self, pictures, flipped_store, behind, recolored):
         steps = [LoadRGBImage(), GridAlignedCrop(32, 8, 48, recolored=recolored), behind,
                  LoadOfflineTarget(flipped_store, pictures), PackInputs()]

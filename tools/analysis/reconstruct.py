@@ -40,7 +40,8 @@ def main() -> None:
 
     from mim_plugins.analysis.held_out import drawn_mask, fixed_masks, reconstruction_scores
     from mim_plugins.analysis.pictures import reconstruct, reconstruction_figure, save
-    from mim_plugins.analysis.runs import image_paths, load_run, spread, target_batches
+    from mim_plugins.analysis.runs import image_paths, load_run, spread
+    from mim_plugins.analysis.target_images import target_batches
     paths = spread(image_paths(args.images), args.number)
     model, cfg = load_run(args.checkpoint)
     grid = model.data_preprocessor.mask_strategy.grid(model.input_size)

@@ -13,7 +13,8 @@ from ...analysis.evaluation import labelled_features
 from ...analysis.held_out import fixed_masks, held_out_loss
 from ...analysis.pictures import reconstruct, reconstruction_figure, save
 from ...analysis.probe import linear_probe, nearest_neighbours
-from ...analysis.runs import image_paths, spread, target_batches
+from ...analysis.runs import image_paths, spread
+from ...analysis.target_images import target_batches
 from ...errors import InputError
 from ...models import MaskedImageModel
 from ...registry import HOOKS
@@ -114,6 +115,12 @@ class ImageMonitorHook(MonitorHook):
         super().__init__(interval)
         self.paths = spread(image_paths([images] if isinstance(images, str) else images), number)
         self.seed = seed
+
+    def before_run(self, runner: Runner) -> None:
+        super().before_run(runner)
+        model = self._model(runner)
+        if model.target_generator.needs:  # told at once, not after the first epoch
+            next(target_batches(model, self.paths[:1], 1, runner.cfg))
 
 
 @HOOKS.register_module()

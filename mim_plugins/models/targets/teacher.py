@@ -79,12 +79,16 @@ class TeacherTarget(FrozenNetworkTarget):
         self._own_patch = teacher_patch or cell
         self._size: tuple[int, int] | None = None
         self._layer = layer
-        self._block = None if layer is None else self._find_block(layer)
+        self._check_layer()
         self.norm = norm
         self.dtype = getattr(torch, dtype)
         for name, values in dict(mean=mean, std=std, teacher_mean=teacher_mean, teacher_std=teacher_std).items():
             if values is not None and not all(isinstance(value, (int, float)) for value in values):
                 raise InputError(f"the teacher's {name} must hold numbers, but is {values!r}")
+        lengths = {len(values) for values in (mean, std, teacher_mean, teacher_std) if values is not None} - {1}
+        if len(lengths) > 1:
+            raise InputError('mean and std of the teacher and of the run must have one number or as many as each '
+                             f'other, but have {" and ".join(map(str, sorted(lengths)))}')
         self._config = {name: value for name, value in teacher.items() if name not in ('pretrained', 'init_cfg')}
         self.needs = self.takes if from_middle else frozenset()
         self._expects = dict(mean=list(teacher_mean or mean), std=list(teacher_std or std))
@@ -95,12 +99,11 @@ class TeacherTarget(FrozenNetworkTarget):
         self.register_buffer('scale', std / teacher_std, persistent=False)
         self.register_buffer('shift', (mean - teacher_mean) / teacher_std, persistent=False)
 
-    def _find_block(self, layer: int) -> torch.nn.Module:
+    def _check_layer(self) -> None:
         blocks = transformer_blocks(self.network)
-        if not blocks or not -len(blocks) <= layer < len(blocks):
+        if self._layer is not None and (not blocks or not -len(blocks) <= self._layer < len(blocks)):
             has = f'{len(blocks)} blocks' if blocks else 'no sequence of blocks'
-            raise InputError(f'the teacher has {has} to take features from, but layer is {layer}')
-        return blocks[layer]
+            raise InputError(f'the teacher has {has} to take features from, but layer is {self._layer}')
 
     @property
     def remedy(self) -> str:
@@ -122,9 +125,9 @@ class TeacherTarget(FrozenNetworkTarget):
         The images are normalised as the data preprocessor leaves them.
         """
         grid = divide(tuple(images.shape[-2:]), self.map_stride, 'features of the teacher')
-        if not {len(self.scale), len(self.shift)} <= {1, images.shape[1]}:
-            raise InputError(f"the teacher's and the images' mean and std have {max(len(self.scale), len(self.shift))} "
-                             f'numbers, but the images {images.shape[1]} channels')
+        if len(self.scale) not in (1, images.shape[1]):
+            raise InputError(f'mean and std of the teacher or of the run have {len(self.scale)} numbers, but the '
+                             f'images {images.shape[1]} channels')
         images = images * self.scale + self.shift
         if self._own_patch != self.map_stride:
             size = [side * self._own_patch for side in grid]
@@ -134,10 +137,10 @@ class TeacherTarget(FrozenNetworkTarget):
             self.network.set_input_size(size)
         self._size = size
         with torch.no_grad(), torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            if self._block is None:
+            if self._layer is None:
                 found = self.network(images)
             else:
-                with outputs_of([self._block]) as seen:
+                with outputs_of([transformer_blocks(self.network)[self._layer]]) as seen:
                     self.network(images)
                 found = seen[0]
         return self._as_map((found if isinstance(found, Tensor) else found[-1]).float(), grid)
