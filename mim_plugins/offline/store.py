@@ -181,8 +181,8 @@ class FeatureStore:
                              f'made: {entry.problem}')
         if content is not None and content != entry.content:
             raise InputError(f'the image {key} has changed since the store {self.folder} was made: the hash of its '
-                             f'file is {content.hex()} now and was {entry.content.hex()}; extract into a new folder with '
-                             f'--reuse {self.folder}')
+                             f'file is {content.hex()} now and was {entry.content.hex()}; extract into a new folder '
+                             f'with --reuse {self.folder}')
         return entry
 
     def read(self, key: str, box: tuple[int, int, int, int] | None = None, view: str = 'identity',

@@ -18,7 +18,7 @@ from mim_plugins.offline import FeatureStore, Manifest, writing
 from mim_plugins.offline.writing import encode, features_of, readable, spread_places
 
 from ..engine.conftest import ROOT
-from .conftest import NUMBER, SHARD, VIT, config, contents, make_store, write_pictures
+from .conftest import NUMBER, SHARD, VIT, config, contents, make_store, verify, write_pictures
 
 
 class TestBytes:
