@@ -16,6 +16,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.pool import Pool
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ from mim_plugins.offline.shards import Entry
 
 IMAGES, SIDE, CROP, WIDTH, BATCH = 1000, 16, 14, 768, 64
 Read = Callable[[int, int, int], torch.Tensor]
-_together: list = []  # the barrier at which a pool's processes meet
+_together: list[Barrier] = []  # where a pool's processes meet
 
 
 def cut(grid, row: int, column: int):
@@ -143,6 +145,11 @@ class Zarr:
 FORMATS = dict(ours=Ours, safetensors=Safetensors, npy=Npy, hdf5=HDF5, lmdb=LMDB, zarr=Zarr)
 
 
+def meet_at(barrier: Barrier) -> None:
+    """Tell a process of a pool where to wait for the others."""
+    _together.append(barrier)
+
+
 def read_batches(job: tuple[str, Path, int, int]) -> float:
     """Seconds that a process takes for some batches, after one to open the files."""
     name, folder, batches, seed = job
@@ -161,17 +168,15 @@ def read_batches(job: tuple[str, Path, int, int]) -> float:
     return time.perf_counter() - start
 
 
-def rate(name: str, folder: Path, processes: int, batches: int) -> float:
-    """Slices per second of so many processes together."""
-    context = multiprocessing.get_context('spawn')
-    with context.Pool(processes, _together.append, (context.Barrier(processes), )) as pool:
-        seconds = pool.map(read_batches, [(name, folder, batches, seed) for seed in range(processes)], chunksize=1)
+def rate(pool: Pool, name: str, folder: Path, processes: int, batches: int) -> float:
+    """Slices per second of all processes of a pool together."""
+    seconds = pool.map(read_batches, [(name, folder, batches, seed) for seed in range(processes)], chunksize=1)
     return processes * batches * BATCH / max(seconds)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--batches', type=int, default=60, help='of 64 slices for each process (default: 60)')
+    parser.add_argument('--batches', type=int, default=40, help='of 64 slices for each process (default: 40)')
     parser.add_argument('--runs', type=int, default=3, help='of which the best is taken (default: 3)')
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -192,12 +197,14 @@ def main() -> None:
                 seconds.append(time.perf_counter() - start)
             size = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file())
             results[name] = dict(write_seconds=min(seconds), bytes=size, slices_per_second={})
-        for processes in (1, 4, 8):  # the formats in turn
-            for _ in range(args.runs):
-                for name, found in results.items():
-                    rates, speed = found['slices_per_second'], rate(
-                        name, Path(temporary) / name, processes, args.batches)
-                    rates[processes] = max(rates.get(processes, 0), speed)
+        context = multiprocessing.get_context('spawn')
+        for processes in (1, 4, 8):
+            with context.Pool(processes, meet_at, (context.Barrier(processes), )) as pool:
+                for _ in range(args.runs):
+                    for name, found in results.items():  # the formats in turn
+                        rates, speed = found['slices_per_second'], rate(
+                            pool, name, Path(temporary) / name, processes, args.batches)
+                        rates[processes] = max(rates.get(processes, 0), speed)
     for name, found in results.items():
         speeds = '  '.join(f'{processes}: {speed:8.0f}' for processes, speed in found['slices_per_second'].items())
         print(f'{name:<12} slices/s by {speeds}   write {found["write_seconds"]:.2f} s, {found["bytes"] / 1e6:.1f} MB')

@@ -58,7 +58,7 @@ def step(name: str, batch: int, device: torch.device) -> Callable[[], None]:
             scales=torch.rand(batch, 14, 14, device=device), calibration=torch.rand(batch, 2, width, device=device))
     else:
         teacher = Config.fromfile(CONFIGS / f'teachers/{TEACHERS[size]}.py').teacher
-        teacher.update(checkpoint=None, random_weights=True, norm='patch',
+        teacher.update(checkpoint=None, random_weights=True, norm='patch', from_middle=kind == 'online',
                        dtype='bfloat16' if device.type == 'cuda' else 'float32')
         config.target_generator = teacher
         if kind == 'online':
@@ -96,8 +96,8 @@ def write_images_and_store(folder: Path, width: int = WIDTHS['B']) -> None:
     random = np.random.default_rng(0)
     manifest = Manifest(
         teacher=dict(name='random', sha256=''), channels=width, dtype='int8', views=('identity', ),
-        middle_image=dict(decoder='LoadRGBImage', size=[256, 256], patch=16, fit='stretch', backend='pillow',
-                          interpolation='bicubic'), images=dict(count=IMAGES), images_per_shard=128)
+        middle_image=dict(decoder='LoadRGBImage', size=[256, 256], patch=16, grid=[16, 16], fit='stretch',
+                          backend='pillow', interpolation='bicubic'), images=dict(count=IMAGES), images_per_shard=128)
     (folder / 'images').mkdir()
     (folder / 'store').mkdir()
     for number in range(manifest.shards):

@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--checkpoint', help="file with the teacher's weights, instead of the config's")
     parser.add_argument('--dtype', choices=['float32', 'float16', 'bfloat16', 'int8'],
                         help='of the stored features; int8 has a scale for each cell (default: that of a store that '
-                             'was begun, else float16)')
+                             'was begun or is reused, else float16)')
     parser.add_argument('--no-calibration', action='store_true',
                         help='int8 without calibrating the channels before, on some hundred images')
     parser.add_argument('--batch-size', type=int, default=64, help='images for the teacher at a time (default: 64)')
@@ -67,7 +67,7 @@ def main() -> None:
     if args.checkpoint and cfg.get('teacher'):
         cfg.teacher.update(checkpoint=args.checkpoint, random_weights=False)
     workers = cfg.train_dataloader.get('num_workers', 0) if args.workers is None else args.workers
-    dtype, images_per_shard = settings(folder, args.dtype, args.images_per_shard)
+    dtype, images_per_shard = settings(folder, args.dtype, args.images_per_shard, args.reuse)
     if args.no_calibration and dtype != 'int8':
         raise InputError(f'--no-calibration is for int8, but the dtype is {dtype}')
     extraction = read_extraction(cfg, folder, dtype, images_per_shard, place[1])

@@ -42,9 +42,10 @@ _LIST = 'unreadable.txt'
 _INDEX_BYTES = 128
 
 
-def settings(folder: Path, dtype: str | None, images_per_shard: int | None) -> tuple[str, int]:
-    """Dtype and images per shard as stated, else of the store that was begun, else the usual ones."""
-    begun = Manifest.load(folder) if (folder / MANIFEST).exists() else None
+def settings(folder: Path, dtype: str | None, images_per_shard: int | None, reused: Path | None) -> tuple[str, int]:
+    """Dtype and images per shard as stated, else of the store that was begun or is used again, else the usual ones."""
+    known = folder if (folder / MANIFEST).exists() else reused
+    begun = known and Manifest.load(known)
     usual = (begun.dtype, begun.images_per_shard) if begun else ('float16', 1024)
     return dtype or usual[0], images_per_shard or usual[1]
 
@@ -78,6 +79,9 @@ def run_extraction(extraction: Extraction, rank: int, processes: int, batch_size
     if manifest.dtype == 'int8' and calibrated:
         measure = functools.partial(_measure, images, teacher, batch_size) if old is None else lambda: old.calibration
     manifest = prepare(folder, manifest, rank, measure)
+    if old and manifest.calibration != old.manifest.calibration:
+        raise InputError(f'{folder} was begun with another calibration than that of {reused}, whose features can '
+                         'therefore not be copied into it: take another folder')
     images.reused = old
     with at_work(folder, rank):
         todo = missing_shards(folder, manifest, rank, processes)
@@ -85,8 +89,7 @@ def run_extraction(extraction: Extraction, rank: int, processes: int, batch_size
             print(f'process {rank}: nothing is left to do', flush=True)
         else:
             with _Progress(sum(len(manifest.shard(number)) for number in todo), rank, processes) as progress:
-                write_shards(folder, manifest, todo, images, teacher, batch_size, workers, progress.advance,
-                             old)
+                write_shards(folder, manifest, todo, images, teacher, batch_size, workers, progress.advance, old)
         conclude(folder, manifest)
 
 

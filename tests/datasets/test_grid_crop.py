@@ -142,5 +142,6 @@ def test_describes_who_decoded(tmp_path):
     loaded = LoadRGBImage()(dict(img_path=str(tmp_path / 'a.png')))
     crop = GridAlignedCrop(16, 8, (32, 24), interpolation='bilinear')
     assert crop(loaded)['middle_image'] == dict(
-        decoder='LoadRGBImage', size=[32, 24], patch=8, fit='stretch', backend='pillow', interpolation='bilinear')
+        decoder='LoadRGBImage', size=[32, 24], patch=8, grid=[4, 3], fit='stretch', backend='pillow',
+        interpolation='bilinear')
     assert run()['middle_image']['decoder'] == 'unknown'

@@ -112,8 +112,8 @@ class TestRefusals:
 
     @pytest.mark.parametrize('crop, message', [
         (dict(interpolation='bilinear'), ": interpolation is 'bilinear' here and 'bicubic' in the store"),
-        (dict(fit='short_side'), ": fit is 'short_side' here and 'stretch' in the store; max_aspect is 2.0 here"),
-        (dict(middle_size=64), r'those of the store .*: size is \[64, 64\] here and \[48, 48\] in the store'),
+        (dict(fit='short_side'), ": fit is 'short_side' here and 'stretch' in the store; grid is None here and"),
+        (dict(middle_size=64), r'grid is \[8, 8\] here and .* in the store; size is \[64, 64\] here and \[48, 48\]'),
     ])
     def test_another_middle_image(self, pictures, flipped_store, crop, message):
         steps = [LoadRGBImage(), GridAlignedCrop(**{'scale': 32, 'patch': 8, 'middle_size': 48, **crop}),

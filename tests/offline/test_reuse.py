@@ -9,7 +9,7 @@ from mim_plugins.engine.extraction import Teacher, read_extraction
 from mim_plugins.errors import InputError
 from mim_plugins.offline import FeatureStore
 
-from .conftest import SHARD, config, make_store, verify
+from .conftest import SHARD, config, make_store, verify, write_pictures
 
 
 class TestReuse:
@@ -52,3 +52,11 @@ class TestReuse:
         with pytest.raises(InputError, match=f'old cannot be used again: .*{message}'):
             extraction_runs.run_extraction(extraction, 0, 1, 3, 0, True, old)
         assert not (tmp_path / 'new').exists()
+
+    def test_of_another_calibration(self, pictures, tmp_path):
+        """A store that was begun by itself takes nothing that was quantised in another way."""
+        old = make_store(write_pictures(tmp_path / 'few', 3, seed=1), tmp_path / 'old', 'int8')
+        make_store(pictures, tmp_path / 'new', 'int8', rank=0, processes=2)
+        extraction = read_extraction(config(pictures, tmp_path / 'new'), tmp_path / 'new', 'int8', SHARD)
+        with pytest.raises(InputError, match='was begun with another calibration than that of'):
+            extraction_runs.run_extraction(extraction, 0, 1, 3, 0, True, old)

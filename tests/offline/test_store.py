@@ -182,7 +182,7 @@ class TestManifest:
         assert manifest.teacher['name'] == 'VisionTransformer' and len(manifest.teacher['sha256']) == 64
         assert (manifest.teacher['layer'], manifest.teacher['dtype'], manifest.teacher['patch']) == (None, 'float32', 8)
         assert (manifest.teacher['mean'], manifest.teacher['std']) == ([120.] * 3, [60.] * 3)
-        assert manifest.middle_image == dict(decoder='LoadRGBImage', size=[48, 48], patch=8, fit='stretch',
+        assert manifest.middle_image == dict(decoder='LoadRGBImage', size=[48, 48], patch=8, grid=[6, 6], fit='stretch',
                                              backend='pillow', interpolation='bicubic')
         assert manifest.images['count'] == NUMBER and manifest.views == ('identity', 'hflip')
         assert (manifest.channels, manifest.dtype, manifest.shards) == (16, 'float32', 3)

@@ -109,9 +109,11 @@ class GridAlignedCrop(BaseTransform):
 
     def describe(self, results: dict) -> dict:
         """How the middle image of a loaded picture is made: what has to agree for features to belong to it."""
-        settings = dict(decoder=results.get('decoder', 'unknown'), size=list(self.middle_size), patch=self.patch,
-                        fit=self.fit, backend=self.backend, interpolation=self.interpolation)
-        return {**settings, 'max_aspect': self.max_aspect} if self.fit == 'short_side' else settings
+        settings = dict(decoder=results.get('decoder', 'unknown'), patch=self.patch, fit=self.fit,
+                        size=list(self.middle_size), backend=self.backend, interpolation=self.interpolation)
+        if self.fit == 'short_side':
+            return {**settings, 'max_aspect': self.max_aspect}
+        return {**settings, 'grid': [side // self.patch for side in self.middle_size]}
 
     def middle_image(self, image: np.ndarray) -> np.ndarray:
         """The middle image of a picture [H, W, C], not flipped."""
