@@ -171,3 +171,19 @@ def test_follows_another_size(config):
 def test_what_alm_cannot_do(config, change, message):
     with pytest.raises(InputError, match=message):
         MODELS.build({**config, **change})
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_in_bfloat16(config):
+    model = build(config)
+    batch = batch_of(model)
+    exact = model(**batch, mode='loss')
+    model = model.cuda()
+    on_device = {name: value.cuda() for name, value in batch.items() if isinstance(value, torch.Tensor)}
+    given = {name: value.cuda() for name, value in batch['target_inputs'].items()}
+    with torch.autocast('cuda', torch.bfloat16):
+        losses = model(**on_device, target_inputs=given, mode='loss')
+    model.parse_losses(losses)[0].backward()
+    for name, value in losses.items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value.cpu(), exact[name], rtol=5e-2, atol=0)

@@ -287,3 +287,14 @@ def test_places_spread_over_all(count, number, places):
                                           (2.5e15, '2500 TB')])
 def test_sizes_to_read(number, text):
     assert readable(number) == text
+
+
+@pytest.mark.gpu
+def test_a_gpu_stores_the_same_features(pictures, tmp_path, monkeypatch):
+    on_gpu = FeatureStore(make_store(pictures, tmp_path / 'gpu', crop=dict(flip_prob=.5)))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    on_cpu = FeatureStore(make_store(pictures, tmp_path / 'cpu', crop=dict(flip_prob=.5)))
+    for name in on_cpu.names():
+        for view in ('identity', 'hflip'):
+            torch.testing.assert_close(
+                on_gpu.read(name, view=view)[0], on_cpu.read(name, view=view)[0], atol=2e-2, rtol=2e-2)
