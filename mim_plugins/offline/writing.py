@@ -26,7 +26,8 @@ from .store import FeatureStore, load_calibration, save_calibration
 
 _PATIENCE = 3600  # seconds to wait for the first process
 _LOCK_PATIENCE = 10  # seconds
-_BELONGS = re.compile(r'(shard-\d+\.safetensors|calibration\.safetensors|manifest\.json|unreadable\.txt)(\..*)?')
+# What may lie in a folder whose manifest was lost; hidden files are the system's.
+_BELONGS = re.compile(r'\..*|(shard-\d+\.safetensors|calibration\.safetensors|manifest\.json|unreadable\.txt)(\..*)?')
 _REMEDY = 'take another folder, into which --reuse copies what is still the same, or remove it'
 Teacher = Callable[[Tensor], Tensor]
 
