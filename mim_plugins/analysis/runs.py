@@ -114,6 +114,16 @@ def innermost_dataset(loader: dict | None) -> dict:
     return dataset
 
 
+def pipeline_of(cfg: Config | None) -> list[dict]:
+    """Configs of the training pipeline's transforms; none for no config."""
+    return list(innermost_dataset(cfg.get('train_dataloader') if cfg else None).get('pipeline') or [])
+
+
+def kinds_of(pipeline: Sequence[dict]) -> list[str]:
+    """Names of the transforms' types, without the prefix of a package."""
+    return [str(step.get('type', '')).rpartition('.')[-1] for step in pipeline]
+
+
 def whole_images(size: tuple[int, int], cfg: Config | None = None) -> list:
     """Pipeline that reads whole images at one size.
 
@@ -121,8 +131,7 @@ def whole_images(size: tuple[int, int], cfg: Config | None = None) -> list:
         size: (H, W) in pixels.
         cfg: Config of a run, whose own first transform then reads the files.
     """
-    dataset = innermost_dataset(cfg.get('train_dataloader') if cfg else None)
-    pipeline = dataset.get('pipeline') or [dict(type='mim_plugins.LoadRGBImage')]
+    pipeline = pipeline_of(cfg) or [dict(type='mim_plugins.LoadRGBImage')]
     return [pipeline[0], _Resize(size), dict(type='mmpretrain.PackInputs')]
 
 

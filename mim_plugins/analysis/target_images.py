@@ -11,7 +11,7 @@ from ..models import MaskedImageModel
 from ..offline import key_of
 from ..ops import crop_maps
 from ..registry import MODELS, TRANSFORMS
-from .runs import composed, innermost_dataset, read_batch, whole_images
+from .runs import composed, kinds_of, pipeline_of, read_batch, whole_images
 
 GivenTarget = dict[str, Tensor]
 
@@ -52,8 +52,8 @@ def target_batches(model: MaskedImageModel, paths: Sequence[Path], number: int,
 
 def _middle_images(size: tuple[int, int], cfg: Config | None, behind: Sequence[object] = ()) -> list:
     """The run's own pipeline up to its crop, which takes the centre of the image as it is, and what comes behind."""
-    pipeline = innermost_dataset(cfg.get('train_dataloader') if cfg else None).get('pipeline') or []
-    kinds = [str(step['type']).rpartition('.')[-1] for step in pipeline]
+    pipeline = pipeline_of(cfg)
+    kinds = kinds_of(pipeline)
     if 'GridAlignedCrop' not in kinds:
         raise InputError('the target is made of middle images or stored features, as the run reads them: by the '
                          'GridAlignedCrop of its config')
@@ -65,12 +65,12 @@ def _middle_images(size: tuple[int, int], cfg: Config | None, behind: Sequence[o
 def _with_features(model: MaskedImageModel, paths: Sequence[Path],
                    cfg: Config | None) -> tuple[list, Callable[[GivenTarget], GivenTarget] | None]:
     """Steps of a pipeline that ends with features, or with middle images for the live teacher."""
-    pipeline = innermost_dataset(cfg.get('train_dataloader') if cfg else None).get('pipeline') or []
-    reading = [step for step in pipeline if str(step['type']).endswith('LoadOfflineTarget')]
+    pipeline = pipeline_of(cfg)
+    kinds = kinds_of(pipeline)
     try:
-        if not reading:
+        if 'LoadOfflineTarget' not in kinds:
             raise InputError('the config has no LoadOfflineTarget')
-        load: LoadOfflineTarget = TRANSFORMS.build(reading[0])
+        load: LoadOfflineTarget = TRANSFORMS.build(pipeline[kinds.index('LoadOfflineTarget')])
         for path in paths:
             load.store.place(key_of(path, load.image_root))
         return _middle_images(model.input_size, cfg, [load]), None

@@ -19,9 +19,10 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..analysis.runs import innermost_dataset
+from ..analysis.runs import innermost_dataset, kinds_of, pipeline_of
 from ..datasets import GridAlignedCrop
 from ..datasets.transforms.grid_crop import check_untouched
+from ..datasets.transforms.offline_target import loaded_hash
 from ..errors import ImageDecodeError, InputError
 from ..models import MaskedImageModel, TeacherTarget
 from ..offline import FeatureStore, Manifest, content_hash, key_of
@@ -104,11 +105,9 @@ class MiddleImages(Dataset):
             results = self.load(index)
         except (ImageDecodeError, FileNotFoundError) as error:
             return MiddleImage(name, bytes(len(content_hash(b''))), None, str(error))
-        content = results.get('content')
-        content = fileio.get(results['img_path']) if content is None else content
         image = np.moveaxis(self._crop.middle_image(results['img']), -1, 0)
         forms = dict(identity=image, hflip=image[:, :, ::-1])
-        return MiddleImage(name, content_hash(content), np.stack([forms[view] for view in self._views]))
+        return MiddleImage(name, loaded_hash(results), np.stack([forms[view] for view in self._views]))
 
 
 class Teacher:
@@ -159,9 +158,8 @@ class Extraction:
 
 def _steps(cfg: Config) -> tuple[dict, list[dict], dict, dict]:
     """Data set, loading transforms, crop and LoadOfflineTarget of a training config."""
-    dataset = innermost_dataset(cfg.get('train_dataloader'))
-    pipeline = list(dataset.get('pipeline') or [])
-    kinds = [str(step.get('type', '')).rpartition('.')[-1] for step in pipeline]
+    pipeline = pipeline_of(cfg)
+    kinds = kinds_of(pipeline)
     for kind in ('GridAlignedCrop', 'LoadOfflineTarget'):
         if kinds.count(kind) != 1:
             raise InputError(f'features are extracted for the training pipeline of the config, which must have one '
@@ -170,6 +168,7 @@ def _steps(cfg: Config) -> tuple[dict, list[dict], dict, dict]:
     if others := [kind for kind in kinds[:crop] if not kind.startswith('Load')]:
         raise InputError(f'the teacher sees pictures as they are in their files, so nothing but loading may come '
                          f'before GridAlignedCrop, but there is {", ".join(others)}')
+    dataset = innermost_dataset(cfg.train_dataloader)
     return dataset, pipeline[:crop], pipeline[crop], pipeline[kinds.index('LoadOfflineTarget')]
 
 

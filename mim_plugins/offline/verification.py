@@ -58,20 +58,23 @@ def put_aside_damaged(folder: Path, manifest: Manifest,
     found = []
     for number in range(manifest.shards):
         path = shard_path(folder, number)
-        try:
-            names = Shard(folder, number, manifest).damaged()
-        except InputError as error:
-            found.append(str(error))
-            names = [] if path.exists() else None
-        else:
-            if names:
-                found.append(f'{path}: the checksums of {len(names)} images do not agree, the first {names[0]}')
-            else:
-                names = None
-        if names is not None:
-            path.replace(path.with_name(f'{path.name}.damaged'))
+        if problem := _problem(folder, number, manifest):
+            found.append(problem)
+            if path.exists():
+                path.replace(path.with_name(f'{path.name}.damaged'))
         progress()
     return found
+
+
+def _problem(folder: Path, number: int, manifest: Manifest) -> str | None:
+    """What is wrong with a shard, if anything is."""
+    try:
+        names = Shard(folder, number, manifest).damaged()
+    except InputError as error:
+        return str(error)
+    if not names:
+        return None
+    return f'{shard_path(folder, number)}: the checksums of {len(names)} images do not agree, the first {names[0]}'
 
 
 def compare(store: FeatureStore, samples: Iterable[Any], teacher: Teacher, batch_size: int) -> Agreement:

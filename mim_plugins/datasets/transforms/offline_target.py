@@ -13,6 +13,12 @@ from mim_plugins.registry import TRANSFORMS
 from .grid_crop import check_aligned
 
 
+def loaded_hash(results: dict) -> bytes:
+    """Hash of the file that a picture was loaded from; it is read again if the loader did not keep its bytes."""
+    content = results.get('content')
+    return content_hash(fileio.get(results['img_path']) if content is None else content)
+
+
 @TRANSFORMS.register_module()
 class LoadOfflineTarget(BaseTransform):
     """Set ``stored_target``, the features that a teacher gave the part of the middle image that ``img`` shows.
@@ -51,10 +57,7 @@ class LoadOfflineTarget(BaseTransform):
     def transform(self, results: dict) -> dict:
         check_aligned(results)
         self.store.check_middle_image(results['middle_image'])
-        content = None
-        if self.check_content:
-            content = results.get('content')
-            content = content_hash(fileio.get(results['img_path']) if content is None else content)
+        content = loaded_hash(results) if self.check_content else None
         features, scales = self.store.read(
             key_of(results['img_path'], self.image_root), results['grid_box'], results['view'], content,
             results['middle_grid'])
