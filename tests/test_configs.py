@@ -11,7 +11,8 @@ from mmengine.registry import PARAM_SCHEDULERS
 from mim_plugins.registry import DATA_SAMPLERS, DATASETS, HOOKS, MODELS
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
-LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
+LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py')
+                if not {'_base_', 'benchmarks', 'transfer'} & set(path.parts))
 METHODS = ['fastmae', 'fastmim', 'mae', 'mixmim', 'pixmim', 'simmim']
 TEACHERS = sorted(path.stem for path in (CONFIGS / '_base_/teachers').glob('*.py'))
 # Encoders of 0.7 and 3 billion parameters: the same blocks, a sixteenth or less of the width.
