@@ -1,12 +1,19 @@
 """Weights either match or are refused in words."""
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 from zipfile import is_zipfile
 
-from mmengine.runner import CheckpointLoader
+import numpy as np
+import torch
 from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from .errors import InputError
+from .errors import InputError, name_some
+
+_multiarray = (getattr(np, '_core', None) or np.core).multiarray
 
 
 def check_match(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
@@ -59,15 +66,49 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     return here if here.exists() else noted
 
 
+class _Unread:
+    """What stands in for an object of a class that is not read from files: an empty mapping."""
+
+    def __new__(cls, *args: Any) -> OrderedDict:
+        return OrderedDict()
+
+
+# Without ``getattr``, which mmengine's own list has: it reaches whatever a file names.
+_NUMPY = (np.ndarray, np.dtype, _multiarray._reconstruct, _multiarray.scalar,
+          *(type(np.dtype(kind)) for kind in (np.uint32, np.int64, np.float32, np.float64)))
+
+
+def read_file(path: str | Path) -> Any:
+    """What a checkpoint file holds, on the CPU; no code in it is run.
+
+    Tensors, numbers, texts, containers and NumPy's arrays are read; objects of other classes, as the settings that
+    many trainings save beside their weights, come as empty mappings.
+
+    Raises:
+        InputError: No such file, one of another kind, one that was cut short, or one that cannot be read this way.
+    """
+    check_file(path)
+    unread: list[str] = []
+    try:
+        with safe_globals([*_NUMPY]):
+            if is_zipfile(path):  # in older files the classes cannot be listed
+                unread = get_unsafe_globals_in_checkpoint(path)
+            with safe_globals([(_Unread, name) for name in {*unread, 'argparse.Namespace'}]):
+                return torch.load(path, map_location='cpu', weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, TypeError, ValueError) as error:
+        held = f' (it holds {name_some(unread)})' if unread else ''
+        raise InputError(f'{path} is damaged, or holds objects that cannot be read without running code from it{held}: '
+                         'have whoever made it save the weights alone') from error
+
+
 def load_checkpoint(path: str | Path) -> dict:
     """Read a checkpoint file.
 
     Raises:
         InputError: No such file, or none of a training.
     """
-    check_file(path)
-    checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    if not {'state_dict', 'meta'} <= set(checkpoint):
+    checkpoint = read_file(path)
+    if not isinstance(checkpoint, dict) or not {'state_dict', 'meta'} <= set(checkpoint):
         raise InputError(f'{path} is no checkpoint of a training: it has no state_dict or no meta')
     return checkpoint
 
@@ -78,6 +119,5 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     Raises:
         InputError: No such file, one of another kind, or one that was cut short.
     """
-    check_file(path)
-    stored = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    stored = read_file(path)
     return stored.get('state_dict', stored)

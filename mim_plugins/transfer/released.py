@@ -1,69 +1,103 @@
 """Released checkpoints under the names of this package's models.
 
-The values within a predicted patch lie (row, column, channel) in all of them: the decoder that takes them says
-``channels_last=True``. Fixed position embeddings bring their own order of channels along.
+The values within a predicted patch lie (row, column, channel) in those of MAE, ConvMAE, MixMIM and mmpretrain: the
+decoder that takes them says ``channels_last=True``. Fixed position embeddings bring their own order of channels along.
 """
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from torch import Tensor
 
-# Blocks of timm's kind -> mmpretrain's.
-_BLOCK = {'norm1': 'ln1', 'norm2': 'ln2', 'mlp.fc1': 'ffn.layers.0.0', 'mlp.fc2': 'ffn.layers.1', 'attn': 'attn'}
-_DECODER = {'mask_token': 'mask_token', 'decoder_embed': 'embed', 'decoder_pos_embed': 'position_embedding',
-            'decoder_norm': 'norm', 'decoder_pred': 'predict'}
-_MAE = {'cls_token': 'cls_token', 'pos_embed': 'pos_embed', 'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'}
-# What a classifier has behind its encoder.
-_HEAD = re.compile(r'(head|fc_norm|head_dist)\..+')
-# Of the released layouts: a tensor that no other one has.
-_MARKS = {
-    'ConvMAE': 'patch_embed4.weight',
-    'MAE': 'blocks.0.attn.qkv.weight',
-    "mmpretrain's MAE": 'neck.decoder_embed.weight',
-}
+from . import layouts
+from .layouts import to_unfolded
+from .names import Names
+
+# What a classifier has behind its encoder, and what is computed from the size.
+_LEFT_OUT = re.compile(r'(head|fc_norm|head_dist|lm_head)\..+|.*\.attn_mask')
+_NONE = Names()
 
 
-def _block(name: str, kind: str, place: str) -> str | None:
-    """``<kind>.<number>.<part>`` of timm's kind as ``<place>.<number>.<part>`` of mmpretrain's."""
-    match = re.fullmatch(rf'{kind}\.(\d+)\.({"|".join(map(re.escape, _BLOCK))})\.(.+)', name)
-    return f'{place}.{match[1]}.{_BLOCK[match[2]]}.{match[3]}' if match else None
+@dataclass(frozen=True)
+class Layout:
+    """How a kind of file names and orders its tensors.
+
+    Attributes:
+        name: Whose layout it is.
+        mark: An encoder's tensor by which it is known.
+        encoder: Names of the encoder's tensors; None if they are those of this package.
+        decoder: Names of all others.
+        prefixes: What the encoder's names may begin with.
+        only: What else is to be true of the weights.
+    """
+    name: str
+    mark: str
+    encoder: Names | None
+    decoder: Names = _NONE
+    prefixes: tuple[str, ...] = ('', )
+    only: Callable[[Mapping[str, Tensor]], bool] = bool
+
+    def prefix(self, weights: Mapping[str, Tensor]) -> str | None:
+        """What the encoder's names begin with in weights of this layout; None for weights of another one."""
+        found = next((prefix for prefix in self.prefixes if prefix + self.mark in weights), None)
+        return found if found is not None and self.only(weights) else None
+
+    def renamed(self, name: str, prefix: str) -> str | None:
+        """Name in a :class:`~mim_plugins.models.MaskedImageModel`; None for an unknown tensor."""
+        decoder = self.decoder.ours(name)
+        if decoder or not name.startswith(prefix):
+            return decoder
+        name = name.removeprefix(prefix)
+        encoder = name if self.encoder is None else self.encoder.ours(name)
+        return encoder and f'backbone.{encoder}'
+
+    def ordered(self, name: str, tensor: Tensor) -> Tensor:
+        """A tensor under its new name with its values in this package's order."""
+        merges = self.encoder is not None and '.downsample.' in name and not name.startswith('backbone.timm_model.')
+        # SwinV2 normalises behind its reduction.
+        return to_unfolded(tensor) if merges and not (self.encoder is layouts.SWINV2 and '.norm.' in name) else tensor
 
 
-def _renamed(name: str, table: Mapping[str, str], place: str) -> str | None:
-    """A name of a module in ``table``, or below one, as its name below ``place``."""
-    for old, new in table.items():
-        if name == old or name.startswith(f'{old}.'):
-            return f'{place}.{new}{name[len(old):]}'
-    return None
+def _has(*names: str) -> Callable[[Mapping[str, Tensor]], bool]:
+    return lambda weights: any(name in weights for name in names)
 
 
-def _decoder(name: str) -> str | None:
-    return _renamed(name, _DECODER, 'neck') or _block(name, 'decoder_blocks', 'neck.blocks')
+def _image_token(weights: Mapping[str, Tensor]) -> bool:
+    """Whether masked pixels are replaced by a colour, as FastMIM does."""
+    return 'mask_token' in weights and weights['mask_token'].ndim == 4
 
 
-def _mae(name: str) -> str | None:
-    return _decoder(name) or _renamed(name, _MAE, 'backbone') or _block(name, 'blocks', 'backbone.layers')
-
-
-def _convmae(name: str) -> str:
-    return _decoder(name) or f'backbone.{name}'  # the encoder has the released names
-
-
-def _mmpretrain(name: str) -> str | None:
-    if not name.startswith('neck.'):
-        return name
-    name = name.removeprefix('neck.')
-    return _renamed(name, {**_DECODER, 'ln1': 'norm', 'decoder_blocks': 'blocks'}, 'neck')
-
-
-_RULES = {'ConvMAE': _convmae, 'MAE': _mae, "mmpretrain's MAE": _mmpretrain}
+_SIMMIM, _FASTMIM = ('SimMIM', layouts.SIMMIM_DECODER), ('FastMIM', layouts.FASTMIM_DECODER)
+_WINDOWS, _VIT, _BEIT = 'layers.0.blocks.0.attn.qkv.weight', 'blocks.0.attn.qkv.weight', 'blocks.0.attn.q_bias'
+_LOG_WINDOWS, _CMT, _PVTV2 = 'layers.0.blocks.0.attn.cpb_mlp.0.weight', 'stem_conv1.weight', 'patch_embed1.norm.weight'
+# The first that fits counts.
+LAYOUTS = (
+    Layout('ConvMAE', 'patch_embed4.weight', None, layouts.MAE_DECODER),
+    Layout("mmpretrain's MAE", 'patch_embed.projection.weight', None, layouts.MMPRETRAIN_DECODER, ('backbone.', ),
+           _has('neck.decoder_embed.weight')),
+    Layout('MixMIM', 'absolute_pos_embed', layouts.MIXMIM, layouts.MAE_DECODER, only=_has(_WINDOWS)),
+    *(Layout(name, mark, encoder, decoder, ('encoder.', ), only)
+      for (name, decoder), only in ((_SIMMIM, _has('encoder.mask_token')), (_FASTMIM, _image_token))
+      for mark, encoder in ((_LOG_WINDOWS, layouts.SWINV2), (_WINDOWS, layouts.SWIN), (_BEIT, layouts.BEIT))),
+    Layout('FastMIM', _CMT, layouts.CMT, layouts.FASTMIM_DECODER, ('encoder.', '')),
+    Layout('FastMIM', _PVTV2, layouts.PVTV2, layouts.FASTMIM_DECODER, ('encoder.', '')),
+    Layout('FastMIM', _VIT, layouts.VIT, layouts.FASTMIM_DECODER, only=_image_token),
+    Layout('SwinV2', _LOG_WINDOWS, layouts.SWINV2, only=_has('layers.0.downsample.reduction.weight')),
+    Layout("timm's SwinV2", _LOG_WINDOWS, layouts.SWINV2_TIMM),
+    Layout('Swin', _WINDOWS, layouts.SWIN, only=_has('layers.0.downsample.reduction.weight')),
+    Layout("timm's Swin", _WINDOWS, layouts.SWIN_TIMM),
+    Layout('BEiT', _BEIT, layouts.BEIT),
+    Layout('MAE', _VIT, layouts.VIT, layouts.MAE_DECODER),
+)
 
 
 def from_released(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str] | None:
     """Rename what is recognised as a released checkpoint.
 
-    The layouts are those of MAE (arXiv 2111.06377; timm's ViT has the same), ConvMAE (arXiv 2205.03892), each with or
-    without decoder, and of mmpretrain's MAE, MFF and PixMIM. A classifier's head is left out.
+    The layouts are those of MAE (arXiv 2111.06377; timm's ViT has the same), ConvMAE (arXiv 2205.03892), MixMIM
+    (arXiv 2205.13137), SimMIM (arXiv 2111.09886; Swin, SwinV2 and its ViT), FastMIM (arXiv 2212.06593; ViT, Swin, CMT,
+    PVTv2), of the classifiers Swin, SwinV2 and BEiT, their authors' and timm's, and of mmpretrain's MAE, MFF and
+    PixMIM. Those with a decoder may come without. A classifier's head is left out.
 
     Args:
         weights: A state dict.
@@ -72,8 +106,18 @@ def from_released(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str
         The weights under the names of a :class:`~mim_plugins.models.MaskedImageModel`, and the name of their layout;
         None for any other layout, as a ViT's with tensors that MAE has not.
     """
-    layout = next((layout for layout, mark in _MARKS.items() if mark in weights), None)
-    if layout is None:
+    for layout in LAYOUTS:
+        prefix = layout.prefix(weights)
+        if prefix is not None:
+            break
+    else:
         return None
-    renamed = {_RULES[layout](name): tensor for name, tensor in weights.items() if not _HEAD.fullmatch(name)}
-    return None if None in renamed else (renamed, layout)
+    renamed = {}
+    for name, tensor in weights.items():
+        if _LEFT_OUT.fullmatch(name):
+            continue
+        new = layout.renamed(name, prefix)
+        if new is None:
+            return None
+        renamed[new] = layout.ordered(new, tensor)
+    return renamed, layout.name

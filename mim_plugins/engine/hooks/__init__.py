@@ -1,5 +1,6 @@
 from .atomic_checkpoint import AtomicCheckpointHook
 from .iteration_seed import IterationSeedHook
+from .load_encoder import LoadEncoderHook
 from .loss_guard import LossGuardHook
 from .monitors import FeatureMonitorHook, HeldOutLossHook, PicturesHook
 from .progress_bar import ProgressBarHook
@@ -9,7 +10,7 @@ from .strict_load import StrictLoadHook
 from .target_store import TargetStoreHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'FeatureMonitorHook', 'HeldOutLossHook', 'IterationSeedHook', 'LossGuardHook',
-    'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook', 'RunSummaryHook', 'StrictLoadHook',
+    'AtomicCheckpointHook', 'FeatureMonitorHook', 'HeldOutLossHook', 'IterationSeedHook', 'LoadEncoderHook',
+    'LossGuardHook', 'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook', 'RunSummaryHook', 'StrictLoadHook',
     'TargetStoreHook'
 ]

@@ -1,15 +1,14 @@
 """Networks that only make targets: frozen, and no part of what is trained or saved."""
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ...checkpoints import check_match, load_weights
+from ...checkpoints import check_match, read_file
 from ...errors import InputError
 from ...registry import MODELS
-from ...transfer import from_released
+from ...transfer import best_reading
 from ..position_tables import SinCosTable
 from .base import MapTarget
 
@@ -65,27 +64,10 @@ def frozen_network(config: dict, checkpoint: str | Path | None, random_weights: 
 
 def _load(network: nn.Module, path: str | Path) -> None:
     own, learned = network.state_dict(), {name for name, _ in network.named_parameters()}
-    found = max(_readings(load_weights(path)), key=lambda stored: len(learned & stored.keys()))
+    found = best_reading(read_file(path), learned).weights
     # Buffers only count what training saw; files may come without them.
     weights = {name: found.get(name, tensor) for name, tensor in own.items() if name in found or name not in learned}
     # A fixed table is made for any grid; of the stored one only the order of its channels is taken.
     table = {network.table_name: own[network.table_name]} if isinstance(network, SinCosTable) else {}
     check_match(network, {**weights, **table}, str(path))
     network.load_state_dict(weights)
-
-
-def _readings(stored: Mapping[str, Any]) -> Iterator[dict[str, Tensor]]:
-    """A checkpoint's tensors under all names that they may be meant by; the plainest come first."""
-    for key in (None, 'model', 'teacher'):
-        weights = stored if key is None else stored.get(key)
-        if not isinstance(weights, Mapping):
-            continue
-        tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
-        for prefix in ('', 'backbone.', 'module.', 'module.backbone.', 'module.base_encoder.'):
-            plain = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-            yield plain
-            yield {f'timm_model.{name}': value for name, value in plain.items()}
-            encoder = {name: value for name, value in plain.items() if not name.startswith(('head.', 'decoder'))}
-            released = from_released(encoder)
-            if released is not None:
-                yield {name.removeprefix('backbone.'): value for name, value in released[0].items()}

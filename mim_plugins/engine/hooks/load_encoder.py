@@ -1,0 +1,63 @@
+import logging
+
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ...checkpoints import check_file
+from ...errors import InputError
+from ...registry import HOOKS
+from ...transfer import load_encoder
+
+
+@HOOKS.register_module()
+class LoadEncoderHook(Hook):
+    """Starts a classifier, detector or segmenter from a pre-trained encoder, or refuses to start.
+
+    Right before the first iteration the file's weights go into the model's ``backbone``, as
+    :func:`mim_plugins.transfer.load_encoder` does it, and a line of the log tells how many arrived, which were resized
+    and which are new. It does nothing where a whole model is loaded (``load_from``) or a run is resumed. Any runner of
+    mmengine takes it: mmpretrain's, mmdet's and mmseg's.
+
+    Args:
+        checkpoint: File of a pre-training run, a converted or a released one; None starts from random weights.
+        coverage: Least share of the encoder's tensors that must come from the file, in [0, 1].
+
+    Raises:
+        InputError: No such file, one that was cut short, one of another encoder, or one that covers too little; or the
+            model has no ``backbone``.
+    """
+
+    def __init__(self, checkpoint: str | None = None, coverage: float = 1.) -> None:
+        if not 0 <= coverage <= 1:
+            raise InputError(f'coverage must be a share in [0, 1], but is {coverage}')
+        self.checkpoint = checkpoint
+        self.coverage = coverage
+        self._whole = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Look at the file before the data is loaded."""
+        self._whole = False
+        if self.checkpoint is not None and runner._load_from is None and not runner._resume:
+            check_file(self.checkpoint)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        self._whole = True
+
+    def before_train(self, runner: Runner) -> None:
+        """Load."""
+        if self._whole:
+            return
+        if self.checkpoint is None:
+            print_log('the encoder starts from random weights: default_hooks.encoder.checkpoint names no file',
+                      'current', logging.WARNING)
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not hasattr(model, 'backbone'):
+            raise InputError(f'{type(model).__name__} has no backbone to load {self.checkpoint} into')
+        report = load_encoder(model.backbone, self.checkpoint)
+        print_log(str(report), 'current')
+        if report.coverage < self.coverage:
+            raise InputError(f'{report}; that is {100 * report.coverage:.1f} %, and at least {100 * self.coverage:g} % '
+                             'are asked for')
