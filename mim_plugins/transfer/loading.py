@@ -92,41 +92,54 @@ class LoadReport:
 
 
 def load_encoder(encoder: nn.Module, path: str | Path) -> LoadReport:
-    """Load a file's weights into an encoder; what it does not hold stays as it is.
+    """Load a file's weights into an encoder, see :func:`load_reading`.
 
-    The encoder's own load hooks resize position tables. The file may be a checkpoint of a pre-training, of a
-    classifier, detector or segmenter with a ``backbone``, a converted one, or a released one
-    (:func:`~mim_plugins.transfer.from_released`).
+    The file may be a checkpoint of a pre-training, of a classifier, detector or segmenter with a ``backbone``, a
+    converted one, or a released one (:func:`~mim_plugins.transfer.from_released`).
 
     Args:
         encoder: Changed in place.
         path: The file; no code in it is run.
 
     Raises:
-        InputError: No such file, one that was cut short, one without tensors of this encoder, with tensors of other
-            shapes, as of another width, or with NaN. The encoder is left as it was.
+        InputError: No such file, one that was cut short, or one that does not fit.
     """
-    own = _floats(encoder)
-    reading = best_reading(read_file(path), set(own))
-    weights = reading.weights
+    return load_reading(encoder, best_reading(read_file(path), set(_floats(encoder))), str(path))
+
+
+def load_reading(encoder: nn.Module, reading: Reading, source: str) -> LoadReport:
+    """Load weights into an encoder; what they do not hold stays as it is.
+
+    The encoder's own load hooks resize position tables.
+
+    Args:
+        encoder: Changed in place.
+        reading: The weights.
+        source: Where they come from, for report and messages.
+
+    Raises:
+        InputError: No tensor is of this encoder, some have other shapes, as of another width, or hold NaN. The encoder
+            is left as it was.
+    """
+    own, weights = _floats(encoder), reading.weights
     if not weights.keys() & own.keys():
-        raise InputError(f'{path} holds no tensor of the encoder {type(encoder).__name__}: it has '
+        raise InputError(f'{source} holds no tensor of the encoder {type(encoder).__name__}: it has '
                          f'{name_some(list(weights))}, and the encoder has {name_some(list(own))}')
     broken = [name for name in own if name in weights and weights[name].isnan().any()]
     if broken:
-        raise InputError(f'{path} holds NaN in {name_some(broken)}')
+        raise InputError(f'{source} holds NaN in {name_some(broken)}')
     before = {name: tensor.detach().clone() for name, tensor in encoder.state_dict().items()}
-    arrived = _arrivals(encoder, weights, before, path)
+    arrived = _arrivals(encoder, weights, before, source)
     after = _floats(encoder)
     resized = [name for name in after if name in arrived and name in weights
                and weights[name].shape != after[name].shape]
-    # A tensor that a load hook spread over others was used under its own name.
-    spread = {name for name in weights if name.endswith('relative_position_bias_table')} if any(
-        name not in weights for name in arrived) else set()
+    # A load hook spreads a table that layers shared over their own.
+    spread = any(name not in weights for name in arrived)
     return LoadReport(
-        source=str(path), total=len(own), resized=tuple(resized), layout=reading.layout,
+        source=source, total=len(own), resized=tuple(resized), layout=reading.layout,
         new=tuple(name for name in own if name not in arrived),
-        unused=tuple(name for name in weights if name not in before and name not in spread))
+        unused=tuple(name for name in weights if name not in before
+                     and not (spread and name.startswith('rel_pos_bias.'))))
 
 
 def _floats(encoder: nn.Module) -> dict[str, Tensor]:
@@ -134,7 +147,7 @@ def _floats(encoder: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _arrivals(encoder: nn.Module, weights: dict[str, Tensor], before: dict[str, Tensor], path: str | Path) -> set[str]:
+def _arrivals(encoder: nn.Module, weights: dict[str, Tensor], before: dict[str, Tensor], source: str) -> set[str]:
     """Load, and tell which tensors were written: all are NaN before, and those that still are get their value back."""
     for tensor in _floats(encoder).values():
         tensor.fill_(torch.nan)
@@ -147,7 +160,7 @@ def _arrivals(encoder: nn.Module, weights: dict[str, Tensor], before: dict[str, 
             raise
         name, theirs, ours = other[0]
         more = f', and {len(other) - 1} more tensors differ' if len(other) > 1 else ''
-        raise InputError(f'{path} is of another encoder: {name} is {theirs} there and {ours} here{more}') from error
+        raise InputError(f'{source} is of another encoder: {name} is {theirs} there and {ours} here{more}') from error
     arrived = set()
     for name, tensor in _floats(encoder).items():
         if tensor.isnan().all():

@@ -2,7 +2,6 @@ import logging
 from collections import Counter
 from typing import Any
 
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -13,6 +12,7 @@ from ...checkpoints import check_match
 from ...errors import InputError
 from ...registry import HOOKS
 from ...transfer import from_released
+from ...transfer.settings import stored_model
 
 
 def _flat(settings: dict, above: str = 'model') -> dict[str, Any]:
@@ -52,7 +52,7 @@ class StrictLoadHook(Hook):
         weights = checkpoint.get('state_dict', checkpoint)
         if runner._resume:
             check_match(model, weights, runner._load_from or runner.work_dir)
-            self._compare_models(runner, checkpoint.get('meta', {}).get('cfg'))
+            self._compare_models(runner, checkpoint.get('meta', {}))
             self._compare_schedules(runner, checkpoint.get('param_schedulers') or [])
             return
         self._count(runner, model.state_dict(), self._recognised(runner, checkpoint))
@@ -85,11 +85,12 @@ class StrictLoadHook(Hook):
         return weights
 
     @staticmethod
-    def _compare_models(runner: Runner, stored: str | None) -> None:
+    def _compare_models(runner: Runner, meta: dict) -> None:
         """Warn if the checkpoint was trained with other settings of the model, as another target or method."""
+        stored = stored_model(meta)
         if stored is None:
             return
-        old, new = (_flat(cfg.get('model') or {}) for cfg in (Config.fromstring(stored, '.py'), runner.cfg))
+        old, new = _flat(stored), _flat(runner.cfg.get('model') or {})
         changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
         if changed:
             print_log('the checkpoint was trained with other settings of the model: ' + ', '.join(

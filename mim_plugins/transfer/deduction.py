@@ -1,0 +1,147 @@
+"""Config of an encoder from nothing but the names and shapes of its tensors."""
+import re
+from collections.abc import Mapping
+from math import isqrt
+
+from torch import Tensor
+
+from ..errors import InputError
+
+_PVTV2 = {  # widths of the first stage and blocks of each -> timm's name
+    (32, 2, 2, 2, 2): 'pvt_v2_b0', (64, 2, 2, 2, 2): 'pvt_v2_b1', (64, 3, 4, 6, 3): 'pvt_v2_b2',
+    (64, 3, 4, 18, 3): 'pvt_v2_b3', (64, 3, 8, 27, 3): 'pvt_v2_b4', (64, 3, 6, 40, 3): 'pvt_v2_b5'}
+_Weights = Mapping[str, Tensor]
+
+
+def _count(weights: _Weights, template: str) -> int:
+    """How many numbers stand in the place of ``*`` in the names."""
+    pattern = re.compile(re.escape(template).replace(r'\*', r'(\d+)') + r'\..+')
+    return len({match[1] for match in map(pattern.fullmatch, weights) if match})
+
+
+def _side(places: int, what: str) -> int:
+    side = isqrt(places)
+    if side * side != places:
+        raise InputError(f'{what} has {places} places, which is no square: state the encoder by its config')
+    return side
+
+
+def _window(table: Tensor, extra: int = 0) -> int:
+    """Side of the window that a relative-position table was made for."""
+    return (_side(len(table) - extra, 'a relative-position table') + 1) // 2
+
+
+def _plain_arch(weights: _Weights, num_heads: int | None) -> dict:
+    hidden, width = weights['layers.0.ffn.layers.0.0.weight'].shape
+    return dict(embed_dims=width, num_layers=_count(weights, 'layers.*'), num_heads=num_heads or max(1, width // 64),
+                feedforward_channels=hidden)
+
+
+def _vit(weights: _Weights, num_heads: int | None) -> dict:
+    patch, cls = weights['patch_embed.projection.weight'].shape[-1], 'cls_token' in weights
+    grid = _side(weights['pos_embed'].shape[1] - cls, 'the position embedding')
+    return dict(type='mmpretrain.VisionTransformer', arch=_plain_arch(weights, num_heads), img_size=grid * patch,
+                patch_size=patch, with_cls_token=cls, out_type='raw', final_norm='ln1.weight' in weights)
+
+
+def _beit(weights: _Weights, num_heads: int | None) -> dict:
+    shared = 'rel_pos_bias.relative_position_bias_table' in weights
+    table = weights['rel_pos_bias.relative_position_bias_table' if shared else
+                    'layers.0.attn.relative_position_bias_table']
+    patch = weights['patch_embed.projection.weight'].shape[-1]
+    return dict(
+        type='mim_plugins.ResizableBEiT', arch=_plain_arch(weights, table.shape[1]), img_size=_window(table, 3) * patch,
+        patch_size=patch, out_type='raw', final_norm='ln1.weight' in weights, use_rel_pos_bias=not shared,
+        use_shared_rel_pos_bias=shared, layer_scale_init_value=.1 if 'layers.0.gamma_1' in weights else 0.)
+
+
+def _stages(weights: _Weights, stages: str, heads: str) -> dict:
+    """Arch of a Swin or a MixMIM, whose stages double their width."""
+    number = _count(weights, f'{stages}.*')
+    return dict(embed_dims=len(weights['patch_embed.projection.bias']),
+                depths=[_count(weights, f'{stages}.{stage}.blocks.*') for stage in range(number)],
+                num_heads=[weights[f'{stages}.{stage}.blocks.0.attn.{heads}'].shape[-1 if 'table' in heads else 0]
+                           for stage in range(number)])
+
+
+def _swin(weights: _Weights, num_heads: int | None) -> dict:
+    arch = _stages(weights, 'stages', 'w_msa.relative_position_bias_table')
+    windows = [_window(weights[f'stages.{stage}.blocks.0.attn.w_msa.relative_position_bias_table'])
+               for stage in range(len(arch['depths']))]
+    patch = weights['patch_embed.projection.weight'].shape[-1]
+    # The last map has the size of its window in all that were released.
+    return dict(type='mim_plugins.ResizableSwin', arch=arch, img_size=windows[-1] * patch * 2**(len(windows) - 1),
+                patch_size=patch, window_size=max(windows), out_indices=(len(windows) - 1, ))
+
+
+def _swinv2(weights: _Weights, num_heads: int | None) -> dict:
+    arch = _stages(weights, 'stages', 'w_msa.logit_scale')
+    return dict(type='mim_plugins.ResizableSwinV2', arch={**arch, 'extra_norm_every_n_blocks': 0}, window_stride=32,
+                img_size=192, out_indices=(len(arch['depths']) - 1, ))
+
+
+def _mixmim(weights: _Weights, num_heads: int | None) -> dict:
+    arch = _stages(weights, 'layers', 'relative_position_bias_table')
+    patch = weights['patch_embed.projection.weight'].shape[-1]
+    size = patch * _side(weights['absolute_pos_embed'].shape[1], 'the position embedding')
+    window = _window(weights['layers.0.blocks.0.attn.relative_position_bias_table'])
+    return dict(type='mim_plugins.MixMIMTransformer', arch=arch, img_size=size, patch_size=patch,
+                window_stride=size // window)
+
+
+def _convmae(weights: _Weights, num_heads: int | None) -> dict:
+    width = len(weights['norm.weight'])
+    return dict(
+        type='mim_plugins.ConvMAEEncoder', img_size=16 * _side(weights['pos_embed'].shape[1], 'the position embedding'),
+        arch=dict(embed_dims=[len(weights[f'patch_embed{stage}.proj.bias']) for stage in (1, 2, 3)],
+                  depths=[_count(weights, f'blocks{stage}.*') for stage in (1, 2, 3)],
+                  num_heads=num_heads or max(1, width // 64)))
+
+
+def _cmt(weights: _Weights, num_heads: int | None) -> dict:
+    first = [f'stages.{stage}.0' for stage in range(4)]
+    widths = [len(weights[f'{block}.norm1.weight']) for block in first]
+    reductions = [weights.get(f'{block}.attn.reduce.0.weight') for block in first]
+    return dict(
+        type='mim_plugins.CMT', img_size=32 * _side(weights['position_biases.3'].shape[1], 'a position bias'),
+        final_norm='norm.weight' in weights,
+        arch=dict(embed_dims=widths, depths=[_count(weights, f'stages.{stage}.*') for stage in range(4)],
+                  num_heads=[len(weights[f'position_biases.{stage}']) for stage in range(4)],
+                  mlp_ratios=[len(weights[f'{block}.ffn.expand.0.bias']) // width
+                              for block, width in zip(first, widths, strict=True)],
+                  sr_ratios=[1 if weight is None else weight.shape[-1] for weight in reductions],
+                  stem_channels=len(weights['stem.0.bias'])))
+
+
+def _pvtv2(weights: _Weights, num_heads: int | None) -> dict:
+    kind = (len(weights['timm_model.patch_embed.proj.bias']),
+            *(_count(weights, f'timm_model.stages.{stage}.blocks.*') for stage in range(4)))
+    if kind not in _PVTV2:
+        raise InputError(f'no PVTv2 has a width of {kind[0]} and {kind[1:]} blocks')
+    return dict(type='mim_plugins.TIMMEncoder', model_name=_PVTV2[kind])
+
+
+# A tensor that no other encoder has, the first that is there counts.
+_KINDS = {
+    'position_biases.3': _cmt, 'timm_model.stages.0.blocks.0.attn.kv.weight': _pvtv2, 'patch_embed4.weight': _convmae,
+    'absolute_pos_embed': _mixmim, 'stages.0.blocks.0.attn.w_msa.logit_scale': _swinv2,
+    'stages.0.blocks.0.attn.w_msa.relative_position_bias_table': _swin, 'layers.0.attn.q_bias': _beit,
+    'layers.0.attn.qkv.weight': _vit,
+}
+
+
+def deduced_settings(weights: _Weights, num_heads: int | None = None) -> dict:
+    """Config of the encoder that has these weights.
+
+    Args:
+        weights: Under this package's names, as :func:`~mim_plugins.transfer.from_released` gives them for a released
+            file, without the leading ``backbone.``.
+        num_heads: Attention heads of a plain ViT or of ConvMAE, whose tensors do not tell; None is one per 64 channels.
+
+    Raises:
+        InputError: No encoder that is known here.
+    """
+    for mark, deduce in _KINDS.items():
+        if mark in weights:
+            return deduce(weights, num_heads)
+    raise InputError(f'no known encoder has tensors named {", ".join(list(weights)[:3])}')

@@ -1,0 +1,126 @@
+"""What a checkpoint says about its encoder, read without running the config that lies in it.
+
+The models are imported where they are needed: they themselves read files through this package.
+"""
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InputError
+from ..ops import read_size
+from ..registry import MODELS
+
+# Of a pre-training, not of the encoder.
+_PRETRAINING = ('init_cfg', 'depth', 'fused_layers', 'drop_path_rate', 'drop_rate', 'attn_drop_rate', 'with_cp',
+                'frozen_stages')
+_VIT = ('mim_plugins.SinCosVisionTransformer', 'mim_plugins.MFFVisionTransformer', 'MAEViT', 'MFFViT',
+        'mmpretrain.MAEViT', 'mmpretrain.MFFViT')
+
+
+def _value(node: ast.expr) -> Any:
+    """A literal, with calls of ``dict`` among it."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+        return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+    if isinstance(node, ast.Dict):
+        return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(item) for item in node.elts]
+    return ast.literal_eval(node)
+
+
+def stored_model(meta: Mapping[str, Any]) -> dict | None:
+    """The ``model`` of the config that a training left in its checkpoint's meta data; None if there is none.
+
+    Raises:
+        InputError: It is no text of literals.
+    """
+    text = meta.get('cfg')
+    if not isinstance(text, str):
+        return None
+    try:
+        for line in ast.parse(text).body:
+            if isinstance(line, ast.Assign) and [getattr(target, 'id', None) for target in line.targets] == ['model']:
+                return _value(line.value)
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f'the config in the checkpoint cannot be read: {error}') from error
+    return None
+
+
+def encoder_settings(model: Mapping[str, Any]) -> dict:
+    """Config of a pre-training's encoder at the size that it was built for.
+
+    Args:
+        model: Config of a :class:`~mim_plugins.models.MaskedImageModel`, or of another model with a ``backbone``.
+    """
+    from ..models.backbones import with_input_size
+    backbone = dict(model['backbone'])
+    size, stride = model.get('input_size'), (model.get('neck') or {}).get('stride')
+    return with_input_size(backbone, read_size(size), stride) if size and stride else backbone
+
+
+def for_transfer(settings: Mapping[str, Any], keep_shared_bias: bool = False) -> dict:
+    """Config of the whole encoder that takes a pre-trained one's weights.
+
+    Blocks that pre-training left out come back, what only pre-training has goes: MAE's and MFF's encoder becomes
+    mmpretrain's ViT, ConvMAE's loses its skips, and the relative-position bias that SimMIM's ViT shares among its
+    layers becomes one for each.
+
+    Args:
+        settings: Config of the pre-trained encoder.
+        keep_shared_bias: Leave that bias shared.
+    """
+    kept = {name: value for name, value in settings.items() if name not in _PRETRAINING}
+    kind = kept['type']
+    if kind in _VIT:
+        kept['type'] = 'mmpretrain.VisionTransformer'
+        kept.pop('out_indices', None)  # of MFF
+    elif kind == 'mim_plugins.ConvMAEEncoder':
+        kept['multi_scale_fusion'] = False
+    elif kind == 'mim_plugins.ResizableBEiT' and not keep_shared_bias and kept.get('use_shared_rel_pos_bias'):
+        kept.update(use_rel_pos_bias=True, use_shared_rel_pos_bias=False)
+    return kept
+
+
+def resized(settings: Mapping[str, Any], input_size: tuple[int, int] | None, window_size: int | None) -> dict:
+    """Config of an encoder for another size.
+
+    Args:
+        settings: Its config.
+        input_size: (H, W) of the images in pixels; None keeps it.
+        window_size: Side of the attention windows in tokens; None keeps it, or lets it follow the size.
+
+    Raises:
+        InputError: The encoder has no such thing.
+    """
+    from ..models.options import constructor_options
+    accepted = constructor_options(MODELS.get(settings['type']))
+    changed = dict(settings)
+    if input_size is not None:
+        if 'img_size' not in accepted:
+            raise InputError(f'{settings["type"]} is not made for one size: leave the input size out')
+        changed['img_size'] = tuple(input_size)
+    if window_size is not None:
+        if 'window_size' not in accepted:
+            raise InputError(f'{settings["type"]} has no windows: leave the window size out')
+        changed.update(window_size=window_size)
+        for other in {'window_stride', 'table_window'} & changed.keys():
+            changed[other] = None
+    return changed
+
+
+def in_config(settings: Mapping[str, Any], target: str) -> dict:
+    """Config of the encoder in a classifier, or in a detector or segmenter that wants maps of several depths.
+
+    Args:
+        settings: Config that :func:`for_transfer` gave.
+        target: ``'mmdet'`` and ``'mmseg'`` want maps.
+    """
+    if target not in ('mmdet', 'mmseg'):
+        return dict(settings)
+    wanted = dict(settings)
+    if wanted['type'] == 'mmpretrain.VisionTransformer':
+        kept = {name: wanted[name] for name in ('arch', 'img_size', 'patch_size', 'in_channels') if name in wanted}
+        return dict(type='mim_plugins.DenseVisionTransformer', **kept)
+    wanted.pop('out_type', None)
+    stages = 3 if wanted['type'] == 'mim_plugins.ConvMAEEncoder' else 4
+    return {**wanted, 'out_indices': list(range(stages))}

@@ -1,0 +1,284 @@
+"""Encoders out of made-up checkpoints in the layouts of released ones and of this package's trainings."""
+import copy
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from mim_plugins.errors import InputError
+from mim_plugins.ops import sin_cos_position_embedding
+from mim_plugins.registry import MODELS
+from mim_plugins.transfer import layouts
+from mim_plugins.transfer.conversion import convert, describe, read_encoder, write_conversion
+from mim_plugins.transfer.layouts import from_unfolded, to_unfolded
+
+ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+SWIN = dict(embed_dim=8, depths=(2, 2, 1, 1), num_heads=(1, 1, 2, 2), img_size=64, window_size=2, num_classes=0)
+STAGES = dict(embed_dims=8, depths=[2, 2, 1, 1], num_heads=[1, 1, 2, 2])
+BEIT = dict(embed_dim=32, depth=2, num_heads=2, img_size=32, patch_size=8, num_classes=0, init_values=.1,
+            use_shared_rel_pos_bias=True, use_rel_pos_bias=False, global_pool='token')
+
+
+def varied(model: nn.Module) -> nn.Module:
+    """Every parameter at random, so that two that were swapped give other features."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(.1 * torch.randn_like(parameter))
+    model.train(False)
+    return model
+
+
+def decoder(values: int = 12) -> dict[str, Tensor]:
+    return {'decoder_embed.weight': torch.randn(16, 32), 'decoder_norm.bias': torch.randn(16),
+            'decoder_blocks.0.mlp.fc1.weight': torch.randn(64, 16), 'decoder_pred.weight': torch.randn(values, 16)}
+
+
+def early_merging(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """timm's Swin as its authors have it: patches are merged at the end of a stage."""
+    return {name.replace(f'layers.{stage}.downsample', f'layers.{stage - 1}.downsample') if (
+        stage := next((n for n in (1, 2, 3) if f'layers.{n}.downsample' in name), None)) else name: tensor
+            for name, tensor in weights.items()}
+
+
+def swin(name: str = 'swin_tiny_patch4_window7_224', **options) -> tuple[nn.Module, dict[str, Tensor]]:
+    model = varied(timm.create_model(name, **{**SWIN, **options}))
+    weights = early_merging(model.state_dict())
+    weights['layers.0.blocks.1.attn_mask'] = torch.zeros(64, 4, 4)
+    return model, weights
+
+
+def simmim(weights: dict[str, Tensor], width: int) -> dict[str, Tensor]:
+    return {**{f'encoder.{name}': tensor for name, tensor in weights.items()},
+            'encoder.mask_token': torch.randn(1, 1, width), 'decoder.0.weight': torch.randn(3072, 64, 1, 1),
+            'decoder.0.bias': torch.randn(3072)}
+
+
+def simmim_swin() -> tuple[nn.Module, dict, str]:
+    model, weights = swin()
+    return model, simmim(weights, 8), 'SimMIM'
+
+
+def simmim_vit() -> tuple[nn.Module, dict, str]:
+    model = varied(timm.create_model('beit_base_patch16_224', **BEIT))
+    return model, simmim(model.state_dict(), 32), 'SimMIM'
+
+
+def swin_classifier() -> tuple[nn.Module, dict, str]:
+    model, weights = swin()
+    return model, {**weights, 'head.weight': torch.randn(5, 64), 'head.bias': torch.randn(5)}, 'Swin'
+
+
+def timm_swin() -> tuple[nn.Module, dict, str]:
+    model = varied(timm.create_model('swin_tiny_patch4_window7_224', **SWIN))
+    return model, model.state_dict(), "timm's Swin"
+
+
+def fastmim_swin() -> tuple[nn.Module, dict, str]:
+    model, weights = swin()
+    return model, {**{f'encoder.{name}': tensor for name, tensor in weights.items()}, **decoder(432),
+                   'mask_token': torch.randn(1, 3, 1, 1)}, 'FastMIM'
+
+
+def vit(layout: str, **others: Tensor) -> tuple[nn.Module, dict, str]:
+    model = varied(timm.create_model('vit_tiny_patch16_224', img_size=32, patch_size=8, embed_dim=32, depth=2,
+                                     num_heads=1, num_classes=0, global_pool='token'))
+    model.pos_embed.data = sin_cos_position_embedding((4, 4), 32, 1, columns_first=True)
+    return model, {**model.state_dict(), **decoder(), **others}, layout
+
+
+def fastmim_vit() -> tuple[nn.Module, dict, str]:
+    return vit('FastMIM', mask_token=torch.randn(1, 3, 1, 1))
+
+
+def mae() -> tuple[nn.Module, dict, str]:
+    return vit('MAE', mask_token=torch.randn(1, 1, 16), decoder_pos_embed=torch.randn(1, 17, 16))
+
+
+def own(config: dict, names: layouts.Names, prefix: str = '', merged: bool = False) -> tuple[nn.Module, dict]:
+    """An encoder of this package and its weights under others' names."""
+    model = varied(MODELS.build(config))
+    weights = {prefix + names.theirs(name): from_unfolded(tensor) if merged and 'downsample' in name else tensor
+               for name, tensor in model.state_dict().items()}
+    return model, weights
+
+
+def mixmim() -> tuple[nn.Module, dict, str]:
+    model, weights = own(dict(type='mim_plugins.MixMIMTransformer', arch=STAGES, img_size=64), layouts.MIXMIM,
+                         merged=True)
+    return model, {**weights, **decoder(), 'mask_token': torch.randn(1, 1, 16),
+                   'decoder_pos_embed': torch.randn(1, 4, 16)}, 'MixMIM'
+
+
+def fastmim_cmt() -> tuple[nn.Module, dict, str]:
+    arch = dict(embed_dims=[8, 8, 16, 16], depths=[1, 2, 1, 1], num_heads=[1, 1, 2, 2], mlp_ratios=[4, 4, 2, 2],
+                sr_ratios=[8, 4, 2, 1], stem_channels=4)
+    model, weights = own(dict(type='mim_plugins.CMT', arch=arch, img_size=64, final_norm=True), layouts.CMT, 'encoder.')
+    assert {'encoder.stem_norm3.running_var', 'encoder.relative_pos_d', 'encoder.blocks_b.1.mlp.proj_bn.weight',
+            'encoder.patch_embed_a.proj.weight', 'encoder.blocks_a.0.attn.sr.1.bias'} <= set(weights)
+    return model, {**weights, **decoder(), 'mask_token': torch.randn(1, 3, 1, 1)}, 'FastMIM'
+
+
+def fastmim_pvtv2() -> tuple[nn.Module, dict, str]:
+    model, weights = own(dict(type='mim_plugins.TIMMEncoder', model_name='pvt_v2_b0'), layouts.PVTV2, 'encoder.')
+    assert {'encoder.patch_embed4.norm.bias', 'encoder.block2.1.mlp.dwconv.dwconv.weight', 'encoder.norm1.weight',
+            'encoder.block1.0.attn.sr.weight', 'encoder.patch_embed1.proj.weight'} <= set(weights)
+    return model, {**weights, **decoder(), 'mask_token': torch.randn(1, 3, 1, 1)}, 'FastMIM'
+
+
+@torch.no_grad()
+def features(model: nn.Module, images: Tensor) -> Tensor:
+    """Of timm's models or of ours."""
+    if not hasattr(model, 'forward_features'):
+        return model(images)[-1]
+    found = model.forward_features(images)
+    return found.permute(0, 3, 1, 2) if found.ndim == 4 else found
+
+
+def saved(path: Path, weights: dict, key: str = 'model') -> Path:
+    torch.save({key: weights, 'epoch': 3}, path)
+    return path
+
+
+@pytest.mark.parametrize('make, size', [
+    (simmim_swin, 64), (simmim_vit, 32), (swin_classifier, 64), (timm_swin, 64), (fastmim_swin, 64), (fastmim_vit, 32),
+    (mae, 32), (mixmim, 64), (fastmim_cmt, 64), (fastmim_pvtv2, 64)])
+def test_a_released_layout_gives_the_same_features(make, size, tmp_path):
+    model, weights, layout = make()
+    stored = read_encoder(saved(tmp_path / 'a.pth', weights), num_heads=1 if make in (fastmim_vit, mae) else None)
+    assert stored.layout == layout
+    done = convert(stored, 'plain')
+    assert not done.report.new and not done.report.resized
+    assert not any('mask_token' in name or 'decoder' in name or name.startswith('neck') for name in done.weights)
+    images = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        torch.testing.assert_close(done.encoder(images)[-1], features(model, images), atol=1e-5, rtol=1e-5)
+
+
+def test_swinv2_gives_the_same_features(tmp_path):
+    model, weights = swin('swinv2_tiny_window8_256', depths=(1, 1, 1, 1))
+    stored = read_encoder(saved(tmp_path / 'a.pth', simmim(weights, 8)))
+    done = convert(stored, 'plain', input_size=(64, 64), window_size=2)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(done.encoder(images)[-1], features(model, images), atol=1e-5, rtol=1e-5)
+    theirs = convert(stored, 'timm', input_size=(64, 64), window_size=2)
+    assert all(torch.equal(theirs.weights[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_orders_of_merged_patches_are_inverse():
+    values = torch.arange(24.).view(2, 12)
+    assert to_unfolded(values)[0, :4].tolist() == [0, 6, 3, 9]  # channel 0 of (0, 0), (0, 1), (1, 0), (1, 1)
+    assert torch.equal(from_unfolded(to_unfolded(values)), values)
+
+
+@pytest.mark.parametrize('make', [simmim_swin, simmim_vit, fastmim_vit, fastmim_pvtv2])
+def test_timm_gets_what_it_had(make, tmp_path):
+    model, weights, _ = make()
+    done = convert(read_encoder(saved(tmp_path / 'a.pth', weights), 1 if make is fastmim_vit else None), 'timm')
+    write_conversion(done, tmp_path / 'timm.pth')
+    theirs = timm.create_model(**done.meta['timm'], checkpoint_path=str(tmp_path / 'timm.pth')).eval()
+    images = torch.randn(1, 3, *(done.meta['encoder'].get('img_size', 64), ) * 2)
+    reference = model.timm_model if hasattr(model, 'timm_model') else model
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.forward_features(images), reference.forward_features(images), atol=1e-5,
+                                   rtol=1e-5)
+    assert f"checkpoint_path='{tmp_path / 'timm.pth'}'" in describe(done, tmp_path / 'timm.pth')
+
+
+def run_checkpoint(path: Path, model: dict, **meta) -> tuple[nn.Module, Path]:
+    """A checkpoint as a pre-training run leaves it."""
+    built = MODELS.build(copy.deepcopy(model))
+    built.init_weights()
+    varied(built)
+    cfg = Config(dict(model=model, base_lr=1.5e-4)).pretty_text
+    torch.save(dict(state_dict=built.state_dict(), meta=dict(cfg=cfg, epoch=1, **meta), message_hub={}), path)
+    return built, path
+
+
+def test_a_run_gives_its_encoder_under_every_name(small_config, tmp_path):
+    model, path = run_checkpoint(tmp_path / 'epoch_1.pth', small_config)
+    stored = read_encoder(path)
+    assert stored.layout is None and stored.settings['img_size'] == (32, 32) and len(stored.sha256) == 64
+    images = torch.randn(1, 3, 32, 32)
+    for target in ('mmpretrain', 'mmdet', 'mmseg', 'plain', 'timm'):
+        done = convert(stored, target)
+        with torch.no_grad():
+            torch.testing.assert_close(done.encoder(images)[0], model.backbone(images)[0], atol=1e-5, rtol=1e-5)
+        prefixed = all(name.startswith('backbone.') for name in done.weights)
+        assert prefixed == (target in ('mmpretrain', 'mmdet', 'mmseg'))
+    assert done.meta['sha256'] == stored.sha256 and done.meta['source'] == 'epoch_1.pth'
+    assert done.meta['left_out'] == len(model.state_dict()) - len(model.backbone.state_dict())
+    assert "type='mim_plugins.DenseVisionTransformer'" in describe(convert(stored, 'mmdet'), 'out.pth')
+
+
+def test_a_converted_file_is_converted_again(small_config, tmp_path):
+    model, path = run_checkpoint(tmp_path / 'epoch_1.pth', small_config)
+    for target in ('mmdet', 'plain'):
+        write_conversion(convert(read_encoder(path), target), tmp_path / 'encoder.pth')
+        done = convert(read_encoder(tmp_path / 'encoder.pth'), 'plain')
+        assert torch.equal(done.weights['cls_token'], model.backbone.cls_token)
+
+
+def test_left_out_blocks_start_at_random(small_config, tmp_path):
+    small_config['backbone']['depth'] = 1
+    model, path = run_checkpoint(tmp_path / 'epoch_1.pth', small_config)
+    first, again, other = (convert(read_encoder(path), 'mmpretrain', seed=seed) for seed in (0, 0, 1))
+    assert first.meta['started_at_random'] and all(
+        name.startswith('layers.1.') for name in first.meta['started_at_random'])
+    name = 'backbone.layers.1.attn.qkv.weight'
+    assert torch.equal(first.weights[name], again.weights[name])
+    assert not torch.equal(first.weights[name], other.weights[name])
+    assert torch.equal(first.weights['backbone.layers.0.ln1.bias'], model.backbone.layers[0].ln1.bias)
+
+
+def test_another_size_is_made_in_the_file(small_config, tmp_path):
+    _, path = run_checkpoint(tmp_path / 'epoch_1.pth', small_config)
+    done = convert(read_encoder(path), 'mmpretrain', input_size=(32, 64))
+    assert done.report.resized == ('pos_embed', ) and done.weights['backbone.pos_embed'].shape == (1, 33, 16)
+    assert done.encoder(torch.zeros(1, 3, 32, 64))[0].shape == (1, 33, 16)
+    assert '1 resized (pos_embed)' in describe(done, 'out.pth') and done.meta['resized'] == ['pos_embed']
+
+
+def test_windows_and_shared_biases_follow_the_size(tmp_path):
+    _, weights, _ = simmim_swin()
+    stored = read_encoder(saved(tmp_path / 'swin.pth', weights))
+    done = convert(stored, 'mmdet', input_size=(128, 128), window_size=4)
+    assert len(done.report.resized) == 6
+    assert done.weights['backbone.stages.0.blocks.0.attn.w_msa.relative_position_bias_table'].shape == (49, 1)
+    _, weights, _ = simmim_vit()
+    stored = read_encoder(saved(tmp_path / 'vit.pth', weights))
+    done = convert(stored, 'mmpretrain', input_size=(64, 64))
+    tables = [done.weights[f'backbone.layers.{layer}.attn.relative_position_bias_table'] for layer in (0, 1)]
+    assert torch.equal(*tables) and tables[0].shape == (15 * 15 + 3, 2) and not done.report.new
+
+
+def test_what_is_wrong_is_told(small_config, tmp_path):
+    torch.save(dict(some=torch.zeros(1)), tmp_path / 'other.pth')
+    with pytest.raises(InputError, match='other.pth has an unknown layout: .* its tensors are some'):
+        read_encoder(tmp_path / 'other.pth')
+    _, path = run_checkpoint(tmp_path / 'epoch_1.pth', small_config)
+    stored = read_encoder(path)
+    with pytest.raises(InputError, match="must be one of mmpretrain, .* but is 'keras'"):
+        convert(stored, 'keras')
+    with pytest.raises(InputError, match='VisionTransformer has no windows'):
+        convert(stored, 'plain', window_size=7)
+    del stored.weights['layers.1.ln1.weight']
+    with pytest.raises(InputError, match='does not hold the whole encoder: layers.1.ln1.weight are missing'):
+        convert(stored, 'plain')
+    cut = tmp_path / 'cut.pth'
+    cut.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(InputError, match='cut.pth is not a checkpoint, or one that was cut short'):
+        read_encoder(cut)
+    _, weights, _ = mixmim()
+    with pytest.raises(InputError, match="timm has no MixMIMTransformer: take the target 'plain'"):
+        convert(read_encoder(saved(tmp_path / 'mixmim.pth', weights)), 'timm')
+
+
+def test_the_config_in_a_checkpoint_is_not_run(tmp_path, small_config):
+    torch.save(dict(state_dict={'backbone.a': torch.zeros(1)}, meta=dict(cfg='model = dict(backbone=open("x", "w"))')),
+               tmp_path / 'a.pth')
+    with pytest.raises(InputError, match='the config in the checkpoint cannot be read'):
+        read_encoder(tmp_path / 'a.pth')
