@@ -3,6 +3,7 @@ from .algorithms import MAE, FastMAE, FastMIM, MaskedImageModel, MixMIM, PixMIM,
 from .backbones import (
     CMT,
     ConvMAEEncoder,
+    DenseVisionTransformer,
     MFFVisionTransformer,
     MixedResNet,
     MixedTIMMEncoder,
@@ -40,7 +41,8 @@ from .targets import (
 )
 
 __all__ = [
-    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder', 'FastMAE',
+    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder',
+    'DenseVisionTransformer', 'FastMAE',
     'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder',
     'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel',
     'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer', 'MixedMaskingDataPreprocessor', 'MixedResNet',

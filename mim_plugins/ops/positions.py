@@ -53,21 +53,30 @@ def token_grid(size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]
     return -(-size[0] // patch[0]), -(-size[1] // patch[1])
 
 
-def relative_position_index(window: tuple[int, int]) -> Tensor:
+def relative_position_index(window: tuple[int, int], with_cls: bool = False,
+                            device: torch.device | str | None = None) -> Tensor:
     """Row of a relative-position table for each pair of tokens in a window.
 
     Args:
         window: Tokens in height and width.
+        with_cls: A cls token comes first; its rows are BEiT's (arXiv 2106.08254), behind those of the places: from
+            cls, to cls, cls to itself.
+        device: Where to make it.
 
     Returns:
-        Int64 [h * w, h * w]; tokens row by row, the first axis is the query.
+        Int64 [N, N] with N = h * w, one more for cls; tokens row by row, the first axis is the query.
     """
     height, width = window
-    rows = torch.arange(height).repeat_interleave(width)
-    columns = torch.arange(width).repeat(height)
+    rows = torch.arange(height, device=device).repeat_interleave(width)
+    columns = torch.arange(width, device=device).repeat(height)
     row_offset = rows[:, None] - rows + height - 1
     column_offset = columns[:, None] - columns + width - 1
-    return row_offset * (2 * width - 1) + column_offset
+    index = row_offset * (2 * width - 1) + column_offset
+    if with_cls:
+        places = (2 * height - 1) * (2 * width - 1)
+        index = F.pad(index, (1, 0, 1, 0))
+        index[0], index[:, 0], index[0, 0] = places, places + 1, places + 2
+    return index
 
 
 def _resize(table: Tensor, size: tuple[int, int]) -> Tensor:

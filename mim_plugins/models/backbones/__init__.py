@@ -1,6 +1,7 @@
 from .beit import ResizableBEiT
 from .cmt import CMT
 from .convmae import ConvMAEEncoder
+from .dense_vit import DenseVisionTransformer
 from .mff_vit import MFFVisionTransformer
 from .mixed_convolution import MixedResNet, MixedTIMMEncoder
 from .mixmim import MixMIMTransformer
@@ -12,7 +13,7 @@ from .timm import TIMMEncoder
 from .window_attention import WindowAttention
 
 __all__ = [
-    'CMT', 'ConvMAEEncoder', 'MFFVisionTransformer', 'MixMIMTransformer', 'MixedResNet', 'MixedTIMMEncoder',
-    'PyramidVisionTransformer', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SinCosVisionTransformer',
-    'TIMMEncoder', 'WindowAttention', 'with_input_size'
+    'CMT', 'ConvMAEEncoder', 'DenseVisionTransformer', 'MFFVisionTransformer', 'MixMIMTransformer', 'MixedResNet',
+    'MixedTIMMEncoder', 'PyramidVisionTransformer', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2',
+    'SinCosVisionTransformer', 'TIMMEncoder', 'WindowAttention', 'with_input_size'
 ]

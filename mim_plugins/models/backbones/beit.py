@@ -2,7 +2,6 @@
 import math
 from typing import Any
 
-import torch
 from mmpretrain.models import BEiTViT
 from mmpretrain.models.backbones.beit import RelativePositionBias
 from torch import Tensor
@@ -12,10 +11,7 @@ from ...ops.positions import relative_position_index, resize_position_table, tok
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
 from .depth import cut_arch
-from .swin import resize_stored_tables
-
-# From cls, to cls, cls to itself: the table's last rows.
-_EXTRA = 3
+from .relative_positions import CLS_ROWS, resize_stored_tables
 
 
 class SharedPositionBias(RelativePositionBias):
@@ -27,16 +23,13 @@ class SharedPositionBias(RelativePositionBias):
 
     def set_grid(self, grid: tuple[int, int]) -> None:
         """Give the bias of (h, w) tokens and cls from now on."""
-        tokens, rows = grid[0] * grid[1], (2 * grid[0] - 1) * (2 * grid[1] - 1)
-        index = torch.empty(tokens + 1, tokens + 1, dtype=torch.int64)
-        index[1:, 1:] = relative_position_index(grid)
-        index[0], index[:, 0], index[0, 0] = rows, rows + 1, rows + 2
         self.grid = tuple(grid)
-        self.register_buffer('grid_index', index.to(self.relative_position_bias_table.device), persistent=False)
+        index = relative_position_index(grid, with_cls=True, device=self.relative_position_bias_table.device)
+        self.register_buffer('grid_index', index, persistent=False)
 
     def forward(self) -> Tensor:
         """Bias [heads, 1 + N, 1 + N]."""
-        table = resize_position_table(self.relative_position_bias_table, self.window_size, self.grid, _EXTRA)
+        table = resize_position_table(self.relative_position_bias_table, self.window_size, self.grid, CLS_ROWS)
         return table[self.grid_index].permute(2, 0, 1)
 
 
@@ -100,4 +93,4 @@ class ResizableBEiT(BEiTViT):
                 if shared is not None:
                     state_dict.update({f'{prefix}layers.{number}.attn.{part}': shared.clone()
                                        for number in range(self.num_layers)})
-        resize_stored_tables(self, state_dict, prefix, _EXTRA)
+        resize_stored_tables(self, state_dict, prefix, CLS_ROWS)

@@ -9,8 +9,8 @@ from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained
 from ..position_tables import SinCosTable
 from .depth import cut_arch
+from .relative_positions import resize_stored_tables
 from .stages import check_groups
-from .swin import resize_stored_tables
 from .window_attention import WindowAttention, join, partition, window_groups
 
 

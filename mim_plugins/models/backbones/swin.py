@@ -3,16 +3,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.logging import print_log
 from mmpretrain.models import SwinTransformer, SwinTransformerV2
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...ops.positions import resize_position_table, token_grid
+from ...ops.positions import token_grid
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
 from .depth import cut_arch
+from .relative_positions import resize_stored_tables
 from .stages import check_groups
 from .window_attention import WindowAttention, set_stage_groups, set_stage_window, stage_windows, window_at
 
@@ -141,32 +141,6 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
     def _prepare_relative_position_bias_table(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # mmpretrain's own needs scipy.interpolate.interp2d, which is gone.
         resize_stored_tables(self, state_dict, prefix)
-
-
-def resize_stored_tables(encoder: Any, state_dict: dict, prefix: str, num_extra: int = 0) -> None:
-    """Resize relative-position tables of a state dict to an encoder's own, bicubic.
-
-    Args:
-        encoder: Module some of whose parts have a ``relative_position_bias_table`` for their ``window_size``.
-        state_dict: Changed in place; tables to resize must be those of square windows.
-        prefix: What the encoder's names begin with in the state dict.
-        num_extra: Trailing rows of a table that stay as they are.
-
-    Raises:
-        InputError: A table to resize is not one of a square window.
-    """
-    for name, part in encoder.named_modules(prefix=prefix.removesuffix('.')):
-        own = getattr(part, 'relative_position_bias_table', None)
-        stored = state_dict.get(f'{name}.relative_position_bias_table')
-        if own is None or stored is None or stored.shape == own.shape:
-            continue
-        side = int((len(stored) - num_extra)**.5) // 2 + 1
-        state_dict.update({
-            f'{name}.relative_position_bias_table': resize_position_table(
-                stored, (side, side), part.window_size, num_extra),
-            f'{name}.relative_position_index': part.relative_position_index})
-        print_log(f'{name}: position table resized from windows of {side}x{side} to '
-                  '{}x{}'.format(*part.window_size), 'current')
 
 
 @MODELS.register_module()

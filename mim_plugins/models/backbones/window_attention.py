@@ -1,5 +1,5 @@
 """Window attention whose window can change while its parameters keep their shapes."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ class WindowAttention(WindowMSA):
     def set_window(self, window: tuple[int, int]) -> None:
         """Attend within windows of (h, w) tokens from now on."""
         self.current_window = tuple(window)
-        index = relative_position_index(window).to(self.relative_position_bias_table.device)
+        index = relative_position_index(window, device=self.relative_position_bias_table.device)
         self.register_buffer('current_index', index, persistent=False)
 
     def position_bias(self) -> Tensor:
@@ -166,6 +166,26 @@ def join(windows: Tensor, window: tuple[int, int], grid: tuple[int, int]) -> Ten
     rows, columns = grid[0] // window[0], grid[1] // window[1]
     cut = windows.reshape(-1, rows, columns, *window, windows.shape[-1])
     return cut.transpose(2, 3).reshape(-1, grid[0] * grid[1], windows.shape[-1])
+
+
+def attend_in_windows(tokens: Tensor, grid: tuple[int, int], window: tuple[int, int],
+                      attend: Callable[[Tensor], Tensor]) -> Tensor:
+    """Attend within windows of a grid that they need not tile: zeros pad it below and on the right and are attended.
+
+    Args:
+        tokens: [B, H * W, C] of a grid (H, W).
+        grid: Tokens in height and width.
+        window: Those of a window.
+        attend: From and to the tokens of windows [B * W, N, C].
+
+    Returns:
+        [B, H * W, C].
+    """
+    below, right = (-side % step for side, step in zip(grid, window, strict=True))
+    whole = grid[0] + below, grid[1] + right
+    padded = F.pad(tokens.unflatten(1, grid), (0, 0, 0, right, 0, below))
+    attended = join(attend(partition(padded, window)), window, whole)
+    return attended.unflatten(1, whole)[:, :grid[0], :grid[1]].flatten(1, 2)
 
 
 def window_at(size: tuple[int, int], window_stride: int) -> int:
