@@ -18,7 +18,16 @@ from .backbones import (
 from .fills import Fill, ImageTokenFill, MixFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
 from .losses import ReconstructionLoss
-from .necks import Decoder, InverseSwinDecoder, LinearDecoder, MAEDecoder, MLPDecoder, TransformerDecoder
+from .necks import (
+    Decoder,
+    InverseSwinDecoder,
+    LinearDecoder,
+    MAEDecoder,
+    MLPDecoder,
+    RescaledLevels,
+    SimpleFeaturePyramid,
+    TransformerDecoder,
+)
 from .preprocessors import (
     BlockMasks,
     FixedMasks,
@@ -42,12 +51,12 @@ from .targets import (
 
 __all__ = [
     'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder',
-    'DenseVisionTransformer', 'FastMAE',
-    'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder',
-    'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel',
-    'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer', 'MixedMaskingDataPreprocessor', 'MixedResNet',
-    'MixedTIMMEncoder', 'OfflineTarget', 'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer',
-    'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2',
-    'SimMIM', 'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill',
-    'TokenizerTarget', 'TransformerDecoder'
+    'DenseVisionTransformer', 'FastMAE', 'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill',
+    'InverseSwinDecoder', 'LinearDecoder', 'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder',
+    'MapTarget', 'MaskedImageModel', 'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer',
+    'MixedMaskingDataPreprocessor', 'MixedResNet', 'MixedTIMMEncoder', 'OfflineTarget', 'PatchTokenFill', 'PixMIM',
+    'PixelTarget', 'PyramidVisionTransformer', 'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss',
+    'RescaledLevels', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM', 'SimpleFeaturePyramid',
+    'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill', 'TokenizerTarget',
+    'TransformerDecoder'
 ]

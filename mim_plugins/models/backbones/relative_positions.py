@@ -12,7 +12,7 @@ CLS_ROWS = 3
 
 
 class DecomposedPositions(nn.Module):
-    """Positions along each axis, met by the unscaled query (ViTDet, arXiv 2203.16527, appendix A.1; 2112.01526).
+    """Positions along each axis, met by the unscaled query (ViTDet, arXiv 2203.16527; MViTv2, 2112.01526).
 
     The logit of a pair is raised by ``query @ row + query @ column``, with one vector for each offset between the rows
     and the columns of the two. All vectors start at 0.
