@@ -1,11 +1,12 @@
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
 from mmpretrain.models.utils import to_2tuple
 from timm.layers import ConvMlp, DropPath, LayerNorm2d
-from timm.models.vision_transformer import Block
+from timm.models.vision_transformer import Attention, Block
 from torch import Tensor, nn
 
 from ...errors import InputError
@@ -13,7 +14,9 @@ from ...ops import map_to_tokens, resize_mask, tokens_to_map, visible_places
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained
 from ..position_tables import SinCosTable
+from .recomputation import recompute_blocks
 from .stages import check_outputs, check_stride
+from .window_attention import attend_in_windows
 
 _KEYS = ('embed_dims', 'depths', 'num_heads')
 # As released: only the ViT blocks and the last norm have 1e-6.
@@ -50,6 +53,15 @@ class _ConvBlock(nn.Module):
         return maps + self.drop_path(self.mlp(self.norm2(maps)))
 
 
+class _WindowedAttention(Attention):
+    """timm's attention within windows, which zeros pad to whole ones."""
+    window: tuple[int, int]
+    grid: tuple[int, int]
+
+    def forward(self, x: Tensor, **options: Any) -> Tensor:
+        return attend_in_windows(x, self.grid, self.window, partial(super().forward, **options))
+
+
 @MODELS.register_module()
 class ConvMAEEncoder(SinCosTable, BaseModule):
     """ConvMAE's hybrid encoder: two stages of masked convolutions, one of ViT blocks (arXiv 2205.03892, section 3).
@@ -66,11 +78,17 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
         multi_scale_fusion: Add the first two stages to the last one before its norm, as in pre-training. For
             transfer leave it out.
         drop_path_rate: Stochastic depth of the last block; it rises from 0.
+        window_size: Tokens per side of the windows that ViT blocks attend in, which zeros pad to whole ones; None has
+            no windows. With windows there are no masks.
+        global_blocks: ViT blocks without windows, counted from 0.
+        resize_positions: Positions for other sizes are those of the checkpoint, resized, instead of made anew; None
+            does so where there are windows.
+        with_cp: Compute the blocks' inner results again in the backward instead of keeping them.
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        InputError: Unknown or incomplete ``arch`` or ``out_indices``; from a call, images whose sides are not
-            multiples of 16, or masks that leave different numbers of tokens visible.
+        InputError: Unknown or incomplete ``arch``, ``out_indices`` or ``global_blocks``; from a call, images whose
+            sides are not multiples of 16, masks that leave different numbers of tokens visible, or masks with windows.
     """
     arch_zoo = {'base': dict(embed_dims=[256, 384, 768], depths=[2, 2, 11], num_heads=12)}
     num_extra_tokens = 0
@@ -79,6 +97,8 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
 
     def __init__(self, arch: str | dict = 'base', img_size: int | tuple[int, int] = 224, in_channels: int = 3,
                  out_indices: Sequence[int] = (2, ), multi_scale_fusion: bool = True, drop_path_rate: float = 0.,
+                 window_size: int | None = None, global_blocks: Sequence[int] = (0, 3, 6, 10),
+                 resize_positions: bool | None = None, with_cp: bool = False,
                  init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         arch = self.arch_zoo.get(arch) if isinstance(arch, str) else arch
@@ -103,8 +123,23 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
         if multi_scale_fusion:
             self.stage1_output_decode = nn.Conv2d(first, width, 4, 4)
             self.stage2_output_decode = nn.Conv2d(second, width, 2, 2)
-        self.add_table('pos_embed', width, 0)
-        self.set_input_size(to_2tuple(img_size))
+        if window_size is not None:
+            self._set_windows(window_size, global_blocks, arch['num_heads'])
+        self.has_windows = window_size is not None
+        if with_cp:
+            recompute_blocks((*self.blocks1, *self.blocks2, *self.blocks3))
+        self.resize_positions = self.has_windows if resize_positions is None else resize_positions
+        self.add_table('pos_embed', width, 0, self.resize_positions)
+        self.set_table_grid(self._grid(to_2tuple(img_size)))
+
+    def _set_windows(self, window_size: int, global_blocks: Sequence[int], num_heads: int) -> None:
+        if not set(global_blocks) <= set(range(self.depths[2])):
+            raise InputError(f'global_blocks must name some of {self.depths[2]} ViT blocks, counted from 0, but is '
+                             f'{tuple(global_blocks)}')
+        for number in set(range(self.depths[2])) - set(global_blocks):
+            attention = _WindowedAttention(self.embed_dims[2], num_heads, qkv_bias=True)
+            attention.window = window_size, window_size
+            self.blocks3[number].attn = attention
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -114,8 +149,12 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
         nn.init.xavier_uniform_(self.patch_embed3.proj.weight.data.flatten(1))  # the only one in the released code
 
     def set_input_size(self, size: tuple[int, int]) -> None:
-        """Make the position embedding for images of ``size`` (H, W)."""
-        self.set_table_grid((size[0] // self.stride, size[1] // self.stride))
+        """Make the position embedding for images of ``size`` (H, W), unless it is resized in the forward."""
+        if not self.resize_positions:
+            self.set_table_grid(self._grid(size))
+
+    def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        return size[0] // self.stride, size[1] // self.stride
 
     def forward(self, images: Tensor, mask: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
         """Encode images.
@@ -129,6 +168,8 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
             [B, C, h, w] of the stages in ``out_indices``.
         """
         check_stride(images, self.stride)
+        if mask is not None and self.has_windows:
+            raise InputError('visible tokens make no windows, but a mask came to an encoder with a window_size')
         maps, stages = images, []
         for embed, blocks in ((self.patch_embed1, self.blocks1), (self.patch_embed2, self.blocks2)):
             maps = embed(maps)
@@ -145,6 +186,7 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
 
         tokens = seen(self.patch_embed4(map_to_tokens(maps)) + self.table_for(grid))
         for block in self.blocks3:
+            block.attn.grid = grid  # stays for a block that runs again in the backward
             tokens = block(tokens)
         if self.multi_scale_fusion:
             for skip, stage in zip((self.stage1_output_decode, self.stage2_output_decode), stages, strict=True):
