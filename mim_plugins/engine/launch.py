@@ -254,11 +254,19 @@ def prepare_training(args: Namespace) -> Config:
     return cfg
 
 
+def _augment_test(cfg: Config, path: str) -> None:
+    """Test with the config's ``tta_pipeline``, and its ``tta_model`` around the model to join the predictions."""
+    if not {'tta_pipeline', 'tta_model'} <= set(cfg):
+        raise InputError(f'--tta needs tta_pipeline and tta_model in the config, and {path} has not both')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = {**cfg.tta_model, 'module': cfg.model}
+
+
 def prepare_testing(args: Namespace) -> Config:
     """Read the config and apply the options of ``tools/test.py``.
 
     Raises:
-        InputError: A path does not fit, or the config has no test loop.
+        InputError: A path does not fit, or the config has no test loop or nothing for the test-time augmentation.
     """
     cfg = _prepare(args, _LOADERS[2:])
     if not cfg.get('test_dataloader'):
@@ -266,6 +274,8 @@ def prepare_testing(args: Namespace) -> Config:
                          'tools/evaluate_run.py')
     _check_checkpoint(args.checkpoint)
     cfg.load_from = args.checkpoint
+    if args.tta:
+        _augment_test(cfg, args.config)
     # A test of weights that arrived in part would report the accuracy of random ones.
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mim_plugins.StrictLoadHook', coverage=1.)]
     world_size(args.launcher)

@@ -120,9 +120,24 @@ def test_testing_asks_for_all_weights(tmp_path):
     (tmp_path / 'config.py').write_text("default_scope = 'mmpretrain'\ntest_dataloader = dict(dataset=dict())\n")
     torch.save({}, tmp_path / 'a.pth')
     cfg = launch.prepare_testing(Namespace(config=str(tmp_path / 'config.py'), cfg_options=None, work_dir=None,
-                                           launcher='none', checkpoint=str(tmp_path / 'a.pth')))
+                                           launcher='none', checkpoint=str(tmp_path / 'a.pth'), tta=False))
     assert cfg.custom_hooks == [dict(type='mim_plugins.StrictLoadHook', coverage=1.)]
     assert cfg.load_from == str(tmp_path / 'a.pth')
+
+
+def test_time_augmentation_takes_the_pipeline_and_the_model_of_the_config(tmp_path):
+    text = ("default_scope = 'mmseg'\nmodel = dict(type='EncoderDecoder')\n"
+            "test_dataloader = dict(dataset=dict(pipeline=[]))\ntta_pipeline = [dict(type='TestTimeAug')]\n")
+    torch.save({}, tmp_path / 'a.pth')
+    args = Namespace(config=str(tmp_path / 'config.py'), cfg_options=None, work_dir=None, launcher='none',
+                     checkpoint=str(tmp_path / 'a.pth'), tta=True)
+    (tmp_path / 'config.py').write_text(text + "tta_model = dict(type='SegTTAModel')\n")
+    cfg = launch.prepare_testing(args)
+    assert cfg.model == dict(type='SegTTAModel', module=dict(type='EncoderDecoder'))
+    assert cfg.test_dataloader.dataset.pipeline == [dict(type='TestTimeAug')]
+    (tmp_path / 'config.py').write_text(text)
+    with pytest.raises(InputError, match=r'--tta needs tta_pipeline and tta_model'):
+        launch.prepare_testing(args)
 
 
 def test_testing_a_pretraining_config_points_to_the_evaluation():
