@@ -24,5 +24,8 @@ TRANSFORMS = Registry(
 HOOKS = Registry('hook', parent=mmengine_registry.HOOKS, scope=SCOPE, locations=['mim_plugins.engine.hooks'])
 OPTIMIZERS = Registry(
     'optimizer', parent=mmengine_registry.OPTIMIZERS, scope=SCOPE, locations=['mim_plugins.engine.optim'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor', parent=mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS, scope=SCOPE,
+    locations=['mim_plugins.engine.optim'])
 TASK_UTILS = Registry(
     'task util', parent=mmengine_registry.TASK_UTILS, scope=SCOPE, locations=['mim_plugins.models'])

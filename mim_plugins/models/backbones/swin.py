@@ -190,3 +190,17 @@ class ResizableSwinV2(_ResizableWindows, SwinTransformerV2):
                 for norm in (block.norm1, block.norm2):  # behind the branches: each starts as the identity
                     nn.init.zeros_(norm.weight)
                     nn.init.zeros_(norm.bias)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Layer of a parameter and number of layers, as mmpretrain's layer-wise learning rates want them.
+
+        The merging of patches before a stage belongs to the block before it.
+        """
+        layers = sum(self.depths) + 2
+        first, *rest = param_name.removeprefix(prefix).split('.')
+        if not param_name.startswith(prefix) or first not in ('patch_embed', 'stages'):
+            return layers - 1, layers
+        if first == 'patch_embed':
+            return 0, layers
+        stage, part, block = rest[:3]
+        return sum(self.depths[:int(stage)]) + (int(block) + 1 if part == 'blocks' else 0), layers

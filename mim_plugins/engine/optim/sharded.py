@@ -1,4 +1,4 @@
-"""Optimizers."""
+"""Optimizers whose state is spread over processes."""
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,8 +7,8 @@ from mmengine.dist import get_world_size
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.optim import Optimizer
 
-from ..errors import InputError
-from ..registry import OPTIMIZERS
+from ...errors import InputError
+from ...registry import OPTIMIZERS
 
 
 @OPTIMIZERS.register_module()
