@@ -1,5 +1,7 @@
 """Data sets, samplers and transforms; importing this registers all of them."""
+from .inaturalist import INaturalist
 from .keyed import KeyedDataset, SampleKey
+from .places import Places
 from .samplers import KeyedInfiniteSampler, KeyedSampler
 from .transforms import (
     BackgroundFocusedCrop,
@@ -16,7 +18,7 @@ from .transforms import (
 from .unlabelled import UnlabelledImages
 
 __all__ = [
-    'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'KeyedDataset', 'KeyedInfiniteSampler', 'KeyedSampler',
-    'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage', 'PackInputs', 'RandomResizedCrop', 'ResizeOnly', 'SampleKey',
-    'SimpleResizedCrop', 'UnlabelledImages'
+    'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'INaturalist', 'KeyedDataset', 'KeyedInfiniteSampler',
+    'KeyedSampler', 'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage', 'PackInputs', 'Places', 'RandomResizedCrop',
+    'ResizeOnly', 'SampleKey', 'SimpleResizedCrop', 'UnlabelledImages'
 ]

@@ -15,6 +15,7 @@ from .backbones import (
     SinCosVisionTransformer,
     TIMMEncoder,
 )
+from .classifiers import ConvPoolNeck, FrozenEncoderClassifier
 from .fills import Fill, ImageTokenFill, MixFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
 from .losses import ReconstructionLoss
@@ -50,13 +51,13 @@ from .targets import (
 )
 
 __all__ = [
-    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'Decoder',
-    'DenseVisionTransformer', 'FastMAE', 'FastMIM', 'Fill', 'FixedMasks', 'HOGTarget', 'ImageTokenFill',
-    'InverseSwinDecoder', 'LinearDecoder', 'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder',
-    'MapTarget', 'MaskedImageModel', 'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer',
-    'MixedMaskingDataPreprocessor', 'MixedResNet', 'MixedTIMMEncoder', 'OfflineTarget', 'PatchTokenFill', 'PixMIM',
-    'PixelTarget', 'PyramidVisionTransformer', 'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss',
-    'RescaledLevels', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM', 'SimpleFeaturePyramid',
-    'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill', 'TokenizerTarget',
-    'TransformerDecoder'
+    'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'ConvPoolNeck',
+    'Decoder', 'DenseVisionTransformer', 'FastMAE', 'FastMIM', 'Fill', 'FixedMasks', 'FrozenEncoderClassifier',
+    'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder', 'LowPassTarget', 'MAE', 'MAEDecoder',
+    'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel', 'MaskingDataPreprocessor', 'MixFill',
+    'MixMIM', 'MixMIMTransformer', 'MixedMaskingDataPreprocessor', 'MixedResNet', 'MixedTIMMEncoder',
+    'OfflineTarget', 'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PyramidVisionTransformer', 'RandomMasks',
+    'ReconstructionHead', 'ReconstructionLoss', 'RescaledLevels', 'ResizableBEiT', 'ResizableSwin',
+    'ResizableSwinV2', 'SimMIM', 'SimpleFeaturePyramid', 'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder',
+    'TeacherTarget', 'TokenDropFill', 'TokenizerTarget', 'TransformerDecoder'
 ]

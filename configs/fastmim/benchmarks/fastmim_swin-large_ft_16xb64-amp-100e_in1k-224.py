@@ -1,0 +1,17 @@
+"""FastMIM, Swin-L fine-tuned on ImageNet-1K at 224 px for 100 epochs.
+
+Paper:   FastMIM: Expediting Masked Image Modeling Pre-training for Vision (arXiv 2212.06593)
+Command: NNODES=2 tools/dist_train.sh configs/fastmim/benchmarks/fastmim_swin-large_ft_16xb64-amp-100e_in1k-224.py 8
+Batch:   16 GPUs x 64 = 1024; lr = 0.001 x 1024 / 256 = 0.004
+Result:  see the paper; not reproduced by us
+"""
+_base_ = [
+    '../../_base_/models/classifier_swin-large.py',
+    '../../_base_/datasets/imagenet_224_finetune.py',
+    '../../_base_/schedules/finetune_bs1024_100e.py',
+    '../../_base_/classification_runtime.py',
+]
+
+optim_wrapper = dict(optimizer=dict(lr=1e-3 * 1024 / 256), paramwise_cfg=dict(layer_decay_rate=0.75))
+train_dataloader = dict(batch_size=64)
+default_hooks = dict(encoder=dict(checkpoint='work_dirs/fastmim_swin-large_8xb256-amp-400e_in1k-128/epoch_400.pth'))

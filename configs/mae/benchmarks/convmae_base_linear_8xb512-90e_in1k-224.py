@@ -1,0 +1,16 @@
+"""ConvMAE, ConvMAE-B under a linear classifier on ImageNet-1K at 224 px for 90 epochs.
+
+Paper:   ConvMAE: Masked Convolution Meets Masked Autoencoders (arXiv 2205.03892)
+Command: tools/dist_train.sh configs/mae/benchmarks/convmae_base_linear_8xb512-90e_in1k-224.py 8
+Batch:   8 GPUs x 512 = 4096; lr = 0.1 x 4096 / 256 = 1.6
+Result:  see the paper; not reproduced by us
+"""
+_base_ = [
+    '../../_base_/models/linear_convmae-base.py',
+    '../../_base_/datasets/imagenet_224_linear.py',
+    '../../_base_/schedules/linear_bs4096_90e.py',
+    '../../_base_/classification_runtime.py',
+]
+
+train_dataloader = dict(batch_size=512)
+default_hooks = dict(encoder=dict(checkpoint='work_dirs/convmae_base_8xb128-amp-1600e_in1k-224/epoch_1600.pth'))

@@ -1,0 +1,4 @@
+from .conv_pool import ConvPoolNeck
+from .frozen_encoder import FrozenEncoderClassifier
+
+__all__ = ['ConvPoolNeck', 'FrozenEncoderClassifier']
