@@ -1,0 +1,11 @@
+# ViTDet (arXiv 2203.16527): Mask R-CNN on a pyramid of the last map of ViT-B, LayerNorm in neck and heads.
+_base_ = 'mask-rcnn-4conv.py'
+
+norm_cfg = dict(type='mmpretrain.LN2d', eps=1e-6)
+model = dict(
+    backbone=dict(
+        _delete_=True, type='mim_plugins.DenseVisionTransformer', arch='base', img_size=224, input_size=1024,
+        out_indices=(11, ), window_size=14, global_blocks=(2, 5, 8, 11), relative_position='decomposed',
+        drop_path_rate=0.1),
+    neck=dict(_delete_=True, type='mim_plugins.SimpleFeaturePyramid', in_channels=768),
+    roi_head=dict(bbox_head=dict(norm_cfg=norm_cfg), mask_head=dict(norm_cfg=norm_cfg)))
