@@ -1,6 +1,7 @@
 """Train a config.
 
     python tools/train.py configs/demo/fastmim_vit-micro_bs64_demo-32.py
+    python tools/train.py configs/fastmim/benchmarks/fastmim_vit-base_ft_8xb128-amp-100e_in1k-224.py --encoder a.pth
     tools/dist_train.sh configs/fastmim/fastmim_vit-base_8xb256-amp-800e_in1k-128.py 8
 """
 from mim_plugins.engine import cli, launch
@@ -12,6 +13,9 @@ def main() -> None:
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
         help='go on from a checkpoint; without a path from the latest one in the work dir')
+    parser.add_argument(
+        '--encoder', metavar='CHECKPOINT',
+        help='start a classifier, detector or segmenter from the encoder in this file; none: from random weights')
     parser.add_argument(
         '--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision, bf16 if not said')
     parser.add_argument(

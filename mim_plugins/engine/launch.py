@@ -8,6 +8,7 @@ import os
 from argparse import Namespace
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -210,10 +211,25 @@ def _prepare(args: Namespace, loaders: tuple[str, ...]) -> Config:
     for name in _LOADERS:
         if cfg.get(name):
             cfg[name].setdefault('pin_memory', torch.cuda.is_available())
-            cfg[name].setdefault('collate_fn', dict(type='default_collate'))
+            if cfg.get('default_scope') == 'mmpretrain':  # mmdet and mmseg keep images of different sizes in lists
+                cfg[name].setdefault('collate_fn', dict(type='default_collate'))
             workers = cfg[name].get('num_workers', 0) > 0
             cfg[name].persistent_workers = workers and cfg[name].get('persistent_workers', True)
+    if not torch.cuda.is_available() and _revert_sync_norms(cfg.get('model')):
+        print_log('torch sees no GPU: BN instead of SyncBN')
     return cfg
+
+
+def _revert_sync_norms(settings: Any) -> int:
+    """Replace SyncBN in nested settings by BN, which a CPU needs; returns how many there were."""
+    if isinstance(settings, list | tuple):
+        return sum(map(_revert_sync_norms, settings))
+    if not isinstance(settings, dict):
+        return 0
+    found = settings.get('type') == 'SyncBN'
+    if found:
+        settings['type'] = 'BN'
+    return found + sum(map(_revert_sync_norms, settings.values()))
 
 
 def _start_cpu_processes(cfg: Config) -> None:
@@ -228,6 +244,17 @@ def _start_cpu_processes(cfg: Config) -> None:
 def _check_checkpoint(path: str | None) -> None:
     if path and '://' not in path:
         check_file(path)
+
+
+def _set_encoder(cfg: Config, path: str | None) -> None:
+    """Start from the encoder in this file instead of the config's, and look at it before the data is read."""
+    hook = (cfg.get('default_hooks') or {}).get('encoder')
+    if path and not hook:
+        raise InputError('--encoder is for configs that start from a pre-trained encoder, with default_hooks.encoder; '
+                         'this one has none')
+    if path:
+        hook.checkpoint = None if path == 'none' else path
+    _check_checkpoint(hook.get('checkpoint') if hook else None)
 
 
 def prepare_training(args: Namespace) -> Config:
@@ -246,6 +273,8 @@ def prepare_training(args: Namespace) -> Config:
         cfg.resume = True
         cfg.load_from = str(latest) if args.resume == 'auto' else args.resume
     _check_checkpoint(cfg.get('load_from'))
+    if not cfg.get('resume') and not cfg.get('load_from'):
+        _set_encoder(cfg, args.encoder)
     _set_precision(cfg, args.amp)
     processes = world_size(args.launcher)
     if args.auto_scale_lr or cfg.get('auto_scale_lr', {}).get('enable'):
