@@ -1,10 +1,13 @@
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import timm
 import torch
 from mmpretrain.models import TIMMBackbone
 from mmpretrain.models.utils import to_2tuple
-from torch import Tensor
+from timm.models import group_parameters
+from torch import Tensor, nn
 
 from ...errors import InputError
 from ...registry import MODELS
@@ -19,16 +22,23 @@ class TIMMEncoder(TIMMBackbone):
         img_size: Size (H, W) of the images; the algorithm states it. It is handed on to models that are made
             for one size, with ``dynamic_img_size`` where there is such a thing.
         in_channels: Channels of the images.
+        out_indices: Maps to give, numbered as by timm's ``forward_intermediates``: stages (ResNets have the stem as
+            0) or a plain model's blocks. What they do not need is left out; all other names in the state dict stay.
+            None gives the model's last features, or with ``features_only`` all that timm gives.
+        final_norm: With ``out_indices``, the norm behind a hierarchical model's last map and all maps of a plain one.
+        with_cp: Compute the blocks' inner results again in the backward instead of keeping them.
         **options: mmpretrain's and timm's; nothing is downloaded unless ``pretrained=True``.
 
     Attributes:
         num_extra_tokens: Leading tokens of the output such as cls; 0 for maps.
 
     Raises:
-        InputError: timm has no such model, or it cannot be made an encoder for this size.
+        InputError: timm has no such model, it cannot be made an encoder for this size, or it cannot do what
+            ``out_indices`` or ``with_cp`` ask.
     """
 
     def __init__(self, model_name: str, img_size: int | tuple[int, int] = 224, in_channels: int = 3,
+                 out_indices: Sequence[int] | None = None, final_norm: bool = True, with_cp: bool = False,
                  **options: Any) -> None:
         if not timm.is_model(model_name):
             raise InputError(f'timm has no model {model_name!r}')
@@ -48,17 +58,57 @@ class TIMMEncoder(TIMMBackbone):
             except AssertionError as error:
                 raise InputError(f"timm's {model_name} cannot be made an encoder for images of "
                                  f'{size[0]}x{size[1]}: {_first_line(error)}') from error
-        self.num_extra_tokens = getattr(self.timm_model, 'num_prefix_tokens', 0)
+        self._out_indices, self._final_norm = out_indices, final_norm
+        if out_indices is not None:
+            self._keep_only(out_indices)
+        if with_cp:
+            self._asked('with_cp=True', 'set_grad_checkpointing', True)
+        self.num_extra_tokens = 0 if out_indices is not None else getattr(self.timm_model, 'num_prefix_tokens', 0)
         self._size = known.input_size[1:] if fixed else size
         self.set_input_size(size)  # some classes take img_size and forget it
         self._size = size
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Encode images [B, C, H, W] into maps [B, C, h, w] or tokens [B, num_extra_tokens + N, C]."""
+        if self._out_indices is not None:
+            return tuple(self.timm_model.forward_intermediates(
+                x, indices=self._out_indices, norm=self._final_norm, intermediates_only=True))
         features = super().forward(x)
         if str(getattr(self.timm_model, 'output_fmt', 'NCHW')).endswith('NHWC'):
             return tuple(part.permute(0, 3, 1, 2).contiguous() for part in features)
         return features
+
+    def _asked(self, option: str, method: str, *args: Any, **options: Any) -> None:
+        """Call a method of the model on behalf of an option."""
+        try:
+            getattr(self.timm_model, method)(*args, **options)
+        except (AssertionError, AttributeError) as error:
+            raise InputError(f"timm's {self._name} does not take {option}: {_first_line(error)}") from error
+
+    def _keep_only(self, out_indices: Sequence[int]) -> None:
+        self._asked(f'out_indices={list(out_indices)}', 'prune_intermediate_layers', list(out_indices),
+                    prune_norm=not self._final_norm, prune_head=True)
+        if hasattr(self.timm_model, 'head'):
+            self.timm_model.head = nn.Identity()  # some keep a norm in it, which would get no gradient
+
+    @cached_property
+    def _layers(self) -> dict[str, int]:
+        """Layer of each of the model's parameters, the stem's first."""
+        if not hasattr(self.timm_model, 'group_matcher'):
+            raise InputError(f"layer-wise learning rates need to know the layers, but timm's {self._name} states none")
+        return group_parameters(self.timm_model, self.timm_model.group_matcher(coarse=False), reverse=True)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Layer of a parameter and number of layers, as mmpretrain's layer-wise learning rates want them.
+
+        Layers are timm's; what is not in the model is the last.
+
+        Raises:
+            InputError: The model does not state its layers.
+        """
+        last = max(self._layers.values()) + 1
+        name = param_name.removeprefix(prefix).removeprefix('timm_model.') if param_name.startswith(prefix) else ''
+        return self._layers.get(name, last), last + 1
 
     @torch.no_grad()
     def set_input_size(self, size: tuple[int, int]) -> None:
