@@ -141,7 +141,7 @@ def convert(stored: StoredEncoder, target: str, input_size: tuple[int, int] | No
         encoder.init_weights()
     encoder.train(False)
     report = load_reading(encoder, Reading(stored.weights, stored.layout), stored.source)
-    if report.new and not stored.settings.get('depth'):
+    if report.new and settings.get('depth') == stored.settings.get('depth'):
         raise InputError(f'{stored.source} does not hold the whole encoder: {name_some(report.new)} are missing')
     meta = dict(
         mim_plugins=__version__, source=stored.source, sha256=stored.sha256, layout=stored.layout or 'mim_plugins',
@@ -165,7 +165,11 @@ def describe(conversion: Conversion, path: str | Path) -> str:
         lines += ["timm's model was built and gives the same features:",
                   f'timm.create_model({options}, checkpoint_path={str(path)!r})']
     else:
-        lines.append(Config(dict(backbone=in_config(meta['encoder'], meta['target']))).pretty_text.strip())
+        from ..models.backbones.blocks import transformer_blocks
+        blocks = transformer_blocks(conversion.encoder)
+        layers = len(blocks) if blocks and meta['encoder']['type'] != 'mim_plugins.ConvMAEEncoder' else None
+        backbone = in_config(meta['encoder'], meta['target'], layers)
+        lines.append(Config(dict(backbone=backbone)).pretty_text.strip())
     if meta['target'] not in ('timm', 'plain'):
         lines.append(f'default_hooks = dict(encoder=dict(checkpoint={str(path)!r}))')
     return '\n'.join(lines)

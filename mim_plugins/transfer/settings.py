@@ -15,6 +15,9 @@ _PRETRAINING = ('init_cfg', 'depth', 'fused_layers', 'drop_path_rate', 'drop_rat
                 'frozen_stages')
 _VIT = ('mim_plugins.SinCosVisionTransformer', 'mim_plugins.MFFVisionTransformer', 'MAEViT', 'MFFViT',
         'mmpretrain.MAEViT', 'mmpretrain.MFFViT')
+# What else an encoder needs to give maps.
+_FOR_MAPS = {'mim_plugins.ConvMAEEncoder': dict(out_indices=[0, 1, 2]), 'mim_plugins.MixMIMTransformer': dict(pad=True),
+             'mim_plugins.ResizableBEiT': dict(out_type='featmap')}
 
 
 def _value(node: ast.expr) -> Any:
@@ -54,6 +57,8 @@ def encoder_settings(model: Mapping[str, Any]) -> dict:
     """
     from ..models.backbones import with_input_size
     backbone = dict(model['backbone'])
+    if '.' not in backbone['type']:  # in the scope of our configs
+        backbone['type'] = f'mmpretrain.{backbone["type"]}'
     size, stride = model.get('input_size'), (model.get('neck') or {}).get('stride')
     return with_input_size(backbone, read_size(size), stride) if size and stride else backbone
 
@@ -69,10 +74,11 @@ def for_transfer(settings: Mapping[str, Any], keep_shared_bias: bool = False) ->
         settings: Config of the pre-trained encoder.
         keep_shared_bias: Leave that bias shared.
     """
-    kept = {name: value for name, value in settings.items() if name not in _PRETRAINING}
-    kind = kept['type']
+    kind = settings['type']
+    kept = {name: value for name, value in settings.items() if name not in _PRETRAINING
+            or name == 'depth' and kind == 'mim_plugins.TIMMEncoder'}  # there it is timm's, of the whole model
     if kind in _VIT:
-        kept['type'] = 'mmpretrain.VisionTransformer'
+        kept.update(type='mmpretrain.VisionTransformer', out_type=kept.get('out_type', 'raw'))
         kept.pop('out_indices', None)  # of MFF
     elif kind == 'mim_plugins.ConvMAEEncoder':
         kept['multi_scale_fusion'] = False
@@ -108,19 +114,23 @@ def resized(settings: Mapping[str, Any], input_size: tuple[int, int] | None, win
     return changed
 
 
-def in_config(settings: Mapping[str, Any], target: str) -> dict:
+def in_config(settings: Mapping[str, Any], target: str, layers: int | None = None) -> dict:
     """Config of the encoder in a classifier, or in a detector or segmenter that wants maps of several depths.
 
     Args:
         settings: Config that :func:`for_transfer` gave.
         target: ``'mmdet'`` and ``'mmseg'`` want maps.
+        layers: Number of an encoder's layers that all have one resolution; None for encoders of several stages.
     """
     if target not in ('mmdet', 'mmseg'):
         return dict(settings)
-    wanted = dict(settings)
+    wanted = {name: value for name, value in settings.items() if name != 'out_type'}
+    wanted['out_indices'] = [layers * quarter // 4 - 1 for quarter in (1, 2, 3, 4)] if layers else list(range(4))
     if wanted['type'] == 'mmpretrain.VisionTransformer':
-        kept = {name: wanted[name] for name in ('arch', 'img_size', 'patch_size', 'in_channels') if name in wanted}
-        return dict(type='mim_plugins.DenseVisionTransformer', **kept)
-    wanted.pop('out_type', None)
-    stages = 3 if wanted['type'] == 'mim_plugins.ConvMAEEncoder' else 4
-    return {**wanted, 'out_indices': list(range(stages))}
+        kept = ('arch', 'img_size', 'patch_size', 'in_channels', 'out_indices')
+        return {**{name: wanted[name] for name in kept if name in wanted}, 'type': 'mim_plugins.DenseVisionTransformer'}
+    if wanted['type'] == 'mim_plugins.MixMIMTransformer' and not wanted.get('window_size'):
+        side, patch = min(read_size(wanted['img_size'])), wanted.get('patch_size', 4)
+        window = side // wanted.pop('window_stride', 16)  # or the map, where that is smaller
+        wanted['window_size'] = [min(window, side // (patch * 2**stage)) for stage in range(4)]
+    return {**wanted, **_FOR_MAPS.get(wanted['type'], {})}

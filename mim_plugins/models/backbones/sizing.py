@@ -24,7 +24,7 @@ def with_input_size(backbone: dict, size: tuple[int, int], stride: int) -> dict:
     accepted = constructor_options(cls) if cls else set()
     last_map = size[0] // stride, size[1] // stride
     derived = {'img_size': size}
-    if 'window_size' in accepted and 'window_stride' not in accepted:  # our own encoders see to their windows
+    if 'window_size' in accepted and not cls.__module__.startswith('mim_plugins.'):  # ours see to their windows
         derived['window_size'] = min(last_map)
         window = backbone.get('window_size')
         if isinstance(window, int) and window > min(last_map):
