@@ -1,4 +1,6 @@
 """Position tables: made for a grid, or resized from one grid to another."""
+from math import isqrt
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -51,6 +53,18 @@ def columns_come_first(table: Tensor, num_extra_tokens: int = 0) -> bool:
 def token_grid(size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]:
     """Tokens in height and width that a patch embedding makes of images of ``size``, a last part of a patch padded."""
     return -(-size[0] // patch[0]), -(-size[1] // patch[1])
+
+
+def square_grid(places: int) -> tuple[int, int]:
+    """Grid of so many places, when nothing but their number is known.
+
+    Raises:
+        InputError: They make no square.
+    """
+    side = isqrt(places)
+    if side**2 != places:
+        raise InputError(f'a position table of {places} places is not one of a square grid')
+    return side, side
 
 
 def relative_position_index(window: tuple[int, int], with_cls: bool = False,

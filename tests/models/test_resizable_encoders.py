@@ -24,6 +24,8 @@ PAIRS = {
                 dict(type='SwinTransformerV2', arch=SWIN_V2, window_size=4, drop_path_rate=0.)),
     'beit': (ResizableBEiT, dict(arch=VIT, out_type='raw', **SHARED),
              dict(type='BEiTViT', arch=VIT, out_type='raw', **SHARED)),
+    'beit with tables': (ResizableBEiT, dict(arch=VIT, out_type='raw'),
+                         dict(type='BEiTViT', arch=VIT, out_type='raw')),
     'vit': (SinCosVisionTransformer, dict(arch=VIT, out_type='raw'),
             dict(type='VisionTransformer', arch=VIT, out_type='raw')),
 }
@@ -245,13 +247,10 @@ def test_the_fixed_embedding_is_there_from_the_start():
         SinCosVisionTransformer(arch=VIT, img_size=(32, 48)).pos_embed, sin_cos_position_embedding((2, 3), 16, 1))
 
 
-def test_beit_refuses_what_cannot_be_resized():
-    model = ResizableBEiT(arch=VIT, img_size=32, use_rel_pos_bias=True)
-    model.set_input_size((32, 32))
-    with pytest.raises(InputError, match='keeps its grid of 2x2, but 3x2 was asked for'):
-        model.set_input_size((48, 32))
+@pytest.mark.parametrize('options', [SHARED, {}])
+def test_beit_needs_the_cls_token_for_relative_positions(options):
     with pytest.raises(InputError, match='needs the cls token'):
-        ResizableBEiT(arch=VIT, img_size=32, with_cls_token=False, **SHARED)
+        ResizableBEiT(arch=VIT, img_size=32, with_cls_token=False, **options)
 
 
 @pytest.mark.parametrize('depth, kept', [(None, [2, 2, 6, 2]), (12, [2, 2, 6, 2]), (11, [2, 2, 6, 1]),

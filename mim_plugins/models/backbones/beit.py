@@ -2,8 +2,11 @@
 import math
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from mmpretrain.models import BEiTViT
 from mmpretrain.models.backbones.beit import RelativePositionBias
+from mmpretrain.models.utils import BEiTAttention
 from torch import Tensor
 
 from ...errors import InputError
@@ -11,7 +14,8 @@ from ...ops.positions import relative_position_index, resize_position_table, tok
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
 from .depth import cut_arch
-from .relative_positions import CLS_ROWS, resize_stored_tables
+from .recomputation import recompute_blocks
+from .relative_positions import CLS_ROWS, resize_stored_tables, table_bias
 
 
 class SharedPositionBias(RelativePositionBias):
@@ -33,6 +37,25 @@ class SharedPositionBias(RelativePositionBias):
         return table[self.grid_index].permute(2, 0, 1)
 
 
+class TableAttention(BEiTAttention):
+    """mmpretrain's BEiT attention with a table for one grid that serves any, interpolated inside the forward.
+
+    Attributes:
+        grid: Tokens (h, w) that come; one more is cls.
+    """
+    grid: tuple[int, int]
+
+    def forward(self, x: Tensor, rel_pos_bias: None = None) -> Tensor:
+        """Attend among tokens [B, N, C]; there is no bias that layers share."""
+        shift = None if self.q_bias is None else torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
+        tokens = F.linear(x, self.qkv.weight, self.qkv.bias if shift is None else shift)
+        query, key, value = tokens.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        bias = table_bias(self.relative_position_bias_table, self.window_size, self.grid, x.shape[1])
+        attended = F.scaled_dot_product_attention(
+            query, key, value, bias.to(query.dtype), self.attn_drop.p if self.training else 0., scale=self.scale)
+        return self.proj_drop(self.proj(attended.transpose(1, 2).flatten(2)))
+
+
 @MODELS.register_module()
 class ResizableBEiT(BEiTViT):
     """mmpretrain's BEiT-style ViT at any size (SimMIM, arXiv 2111.09886, section 4.1).
@@ -45,19 +68,25 @@ class ResizableBEiT(BEiTViT):
         arch: As mmpretrain's.
         img_size: Size (H, W) that the encoder is built for; the algorithm states it.
         depth: Number of layers, counted from the first, that are kept; the others are left out.
+        with_cp: Compute the layers' inner results again in the backward instead of keeping them.
         **options: mmpretrain's.
 
     Raises:
-        InputError: There are not ``depth`` layers.
+        InputError: There are not ``depth`` layers, or relative positions are asked for without the cls token.
     """
 
     def __init__(self, arch: str | dict = 'base', img_size: int | tuple[int, int] = 224, depth: int | None = None,
-                 **options: Any) -> None:
+                 with_cp: bool = False, **options: Any) -> None:
         super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), img_size=img_size, **options)
+        if (self.rel_pos_bias is not None or self.use_rel_pos_bias) and not self.with_cls_token:
+            raise InputError('the relative-position bias needs the cls token: with_cls_token=True')
+        if self.use_rel_pos_bias:
+            for layer in self.layers:
+                layer.attn.__class__ = TableAttention
         if self.rel_pos_bias is not None:
-            if not self.with_cls_token:
-                raise InputError('the shared relative-position bias needs the cls token: with_cls_token=True')
             self.rel_pos_bias = SharedPositionBias(self.patch_resolution, self.arch_settings['num_heads'])
+        if with_cp:
+            recompute_blocks(self.layers)
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -71,18 +100,18 @@ class ResizableBEiT(BEiTViT):
                 weight.data.div_(math.sqrt(2 * number))
 
     def set_input_size(self, size: tuple[int, int]) -> None:
-        """Set the grid for images of ``size`` (H, W); no parameter changes.
-
-        Raises:
-            InputError: Each layer has a table of its own, and the size is another than the one built for.
-        """
+        """Set the grid for images of ``size`` (H, W), which every call does for its own; no parameter changes."""
         grid = token_grid(size, self.patch_embed.projection.stride)
-        if self.rel_pos_bias is not None:
+        if self.rel_pos_bias is not None and grid != self.rel_pos_bias.grid:
             self.rel_pos_bias.set_grid(grid)
-        elif self.use_rel_pos_bias and grid != tuple(self.patch_resolution):
-            raise InputError('an encoder with a relative-position table in each layer keeps its grid of '
-                             '{}x{}, but {}x{} was asked for: use_shared_rel_pos_bias=True'.format(
-                                 *self.patch_resolution, *grid))
+        if self.use_rel_pos_bias:
+            for layer in self.layers:
+                layer.attn.grid = grid
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Encode images [B, C, H, W] of any size as mmpretrain's encoder does."""
+        self.set_input_size(tuple(x.shape[-2:]))
+        return super().forward(x)
 
     def _prepare_relative_position_bias_table(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # mmpretrain's own needs scipy.interpolate.interp2d, which is gone.

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -8,10 +9,10 @@ from mmengine.model import BaseModule, ModuleList
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
-from ...ops import map_to_tokens, tokens_to_map
-from ...ops.positions import resize_pair_bias
+from ...ops import map_to_tokens, resize_pair_bias, square_grid, tokens_to_map
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
+from .recomputation import recompute_blocks
 from .stages import check_outputs, check_stride, layer_depth, stage_settings
 
 
@@ -88,6 +89,7 @@ class CMT(BaseModule):
         out_indices: Stages to give.
         drop_path_rate: Stochastic depth of the last block; it rises from 0.
         final_norm: Add a LayerNorm behind the last stage (FastMIM, arXiv 2212.06593, pre-trains with one).
+        with_cp: Compute the blocks' inner results again in the backward instead of keeping them.
         init_cfg: mmengine's initialisation config.
 
     Raises:
@@ -102,7 +104,7 @@ class CMT(BaseModule):
 
     def __init__(self, arch: str | dict = 'small', img_size: int | tuple[int, int] = 224, in_channels: int = 3,
                  out_indices: Sequence[int] = (3, ), drop_path_rate: float = 0.,
-                 final_norm: bool = False,
+                 final_norm: bool = False, with_cp: bool = False,
                  init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         arch = stage_settings(self.arch_zoo, arch, tuple(self.arch_zoo['small']))
@@ -128,6 +130,10 @@ class CMT(BaseModule):
             self.stages.append(ModuleList(
                 _Block(width, heads, width * ratio, reduction, next(rates)) for _ in range(depth)))
         self.norm = nn.LayerNorm(width, eps=1e-6) if final_norm else None
+        if with_cp:
+            for blocks in self.stages:
+                recompute_blocks(blocks)
+        self._register_load_state_dict_pre_hook(self._resize_stored)
 
     @staticmethod
     def _grids(grid: tuple[int, int], reduction: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -145,6 +151,13 @@ class CMT(BaseModule):
                 nn.init.zeros_(module.bias)
         for bias in self.position_biases:
             truncated(bias)
+
+    def _resize_stored(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        for stage, (grid, reduction) in enumerate(zip(self.grids, self.sr_ratios, strict=True)):
+            stored = state_dict.get(name := f'{prefix}position_biases.{stage}')
+            if stored is not None and stored.shape != self.position_biases[stage].shape:
+                grids = square_grid(stored.shape[1]), square_grid(stored.shape[2])
+                state_dict[name] = resize_pair_bias(stored, grids, self._grids(grid, reduction))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Encode images [B, C, H, W] into maps [B, C, h, w] of the stages in ``out_indices``."""

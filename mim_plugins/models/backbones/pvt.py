@@ -12,9 +12,10 @@ from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...ops import resize_mask, same_group, tokens_to_map
+from ...ops import resize_mask, same_group, square_grid, tokens_to_map
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
+from .recomputation import recompute_blocks
 from .stages import check_groups, check_outputs, check_stride, layer_depth, stage_settings
 
 _SHARED = dict(embed_dims=[64, 128, 320, 512], num_heads=[1, 2, 5, 8], mlp_ratios=[8, 8, 4, 4],
@@ -44,6 +45,12 @@ class _Block(GSAEncoderLayer):
         self.attn.scaled_dot_product_attention = GroupAttention()
 
 
+def _resize(table: Tensor, from_grid: tuple[int, int], to_grid: tuple[int, int]) -> Tensor:
+    """Position embedding [1, N, C] for another grid (h, w), bilinear."""
+    resized = F.interpolate(tokens_to_map(table, from_grid), to_grid, mode='bilinear', align_corners=False)
+    return resized.flatten(2).transpose(1, 2)
+
+
 @MODELS.register_module()
 class PyramidVisionTransformer(BaseModule):
     """Pyramid Vision Transformer, first version (arXiv 2102.12122, table 1), at any size.
@@ -66,6 +73,7 @@ class PyramidVisionTransformer(BaseModule):
         out_type: The last stage as a map, or its cls token; other stages are maps.
         drop_rate: Dropout after position embeddings and in the blocks.
         drop_path_rate: Stochastic depth of the last block; it rises from 0.
+        with_cp: Compute the blocks' inner results again in the backward instead of keeping them.
         init_cfg: mmengine's initialisation config.
 
     Raises:
@@ -84,7 +92,7 @@ class PyramidVisionTransformer(BaseModule):
     def __init__(self, arch: str | dict = 'large', img_size: int | tuple[int, int] = 224, in_channels: int = 3,
                  out_indices: Sequence[int] = (3, ), with_cls_token: bool = False,
                  out_type: Literal['featmap', 'cls_token'] = 'featmap', drop_rate: float = 0.,
-                 drop_path_rate: float = 0., init_cfg: dict | list | None = None) -> None:
+                 drop_path_rate: float = 0., with_cp: bool = False, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         arch = stage_settings(self.arch_zoo, arch, ('embed_dims', 'depths', 'num_heads', 'mlp_ratios', 'sr_ratios'))
         if out_type not in ('featmap', 'cls_token'):
@@ -119,6 +127,10 @@ class PyramidVisionTransformer(BaseModule):
         self.cls_pos_embed = nn.Parameter(torch.zeros(1, 1, width)) if with_cls_token else None
         self.drop = nn.Dropout(drop_rate)
         self.norm = nn.LayerNorm(width, eps=1e-6)
+        if with_cp:
+            for blocks in self.stages:
+                recompute_blocks(blocks)
+        self._register_load_state_dict_pre_hook(self._resize_stored)
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -132,10 +144,13 @@ class PyramidVisionTransformer(BaseModule):
     def _positions(self, stage: int, grid: tuple[int, int]) -> Tensor:
         """Position embedding [1, N, C] of a stage on a grid (h, w)."""
         own, table = self.grids[stage], self.pos_embeds[stage]
-        if own == grid:
-            return table
-        resized = F.interpolate(tokens_to_map(table, own), grid, mode='bilinear', align_corners=False)
-        return resized.flatten(2).transpose(1, 2)
+        return table if own == grid else _resize(table, own, grid)
+
+    def _resize_stored(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        for stage, (grid, table) in enumerate(zip(self.grids, self.pos_embeds, strict=True)):
+            stored = state_dict.get(name := f'{prefix}pos_embeds.{stage}')
+            if stored is not None and stored.shape != table.shape:
+                state_dict[name] = _resize(stored, square_grid(stored.shape[1]), grid)
 
     def stage_entries(self) -> list[tuple[nn.Module, int]]:
         """Module that each stage's tokens come into first, and their width."""

@@ -91,13 +91,28 @@ class PositionTable(nn.Module):
         Returns:
             Queries and keys as they are, and the bias [1, heads, N, N].
         """
-        table = resize_position_table(self.relative_position_bias_table, self.window_size, grid, CLS_ROWS)
-        index = relative_position_index(grid, query.shape[2] > grid[0] * grid[1], table.device)
-        bias = table.t().to(query.dtype).index_select(1, index.flatten()).unflatten(1, index.shape)
+        bias = table_bias(self.relative_position_bias_table.to(query.dtype), self.window_size, grid, query.shape[2])
         return query, key, bias[None]
 
     def _resize_stored(self, state_dict: dict, prefix: str, *args: Any) -> None:
         resize_stored_tables(self, state_dict, prefix, CLS_ROWS)
+
+
+def table_bias(table: Tensor, window: tuple[int, int], grid: tuple[int, int], tokens: int) -> Tensor:
+    """Bias of each pair of tokens from a BEiT table, which is resized (bicubic) where the grid is not its window.
+
+    Args:
+        table: [(2h - 1) * (2w - 1) + 3, heads] for ``window`` = (h, w).
+        window: Tokens in height and width that the table is made for.
+        grid: Those that come.
+        tokens: Their number; one more than the grid has is cls, which comes first.
+
+    Returns:
+        [heads, tokens, tokens].
+    """
+    index = relative_position_index(grid, tokens > grid[0] * grid[1], table.device)
+    rows = resize_position_table(table, window, grid, CLS_ROWS)
+    return rows.t().index_select(1, index.flatten()).unflatten(1, index.shape)
 
 
 def resize_stored_tables(encoder: nn.Module, state_dict: dict, prefix: str, num_extra: int = 0) -> None:
