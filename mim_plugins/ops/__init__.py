@@ -26,5 +26,6 @@ __all__ = [
     'map_to_tokens', 'mask_count', 'nearest_colors', 'normalize_features', 'normalize_patches', 'patchify', 'quantize',
     'radial_frequencies', 'random_masks', 'read_size', 'relative_position_index', 'resize_mask', 'resize_pair_bias',
     'resize_position_embedding', 'resize_position_table', 'restore_patches', 'same_group', 'separate_groups',
-    'sin_cos_position_embedding', 'square_grid', 'square_masks', 'token_grid', 'tokens_to_map', 'unpatchify', 'visible_places'
+    'sin_cos_position_embedding', 'square_grid', 'square_masks', 'token_grid', 'tokens_to_map', 'unpatchify',
+    'visible_places'
 ]

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmpretrain.models.backbones.beit import RelativePositionBias
 from mmpretrain.models.utils import WindowMSA, build_2d_sincos_position_embedding, resize_pos_embed
 
 from mim_plugins.errors import InputError
@@ -8,6 +9,7 @@ from mim_plugins.ops.positions import (
     resize_position_embedding,
     resize_position_table,
     sin_cos_position_embedding,
+    square_grid,
     token_grid,
 )
 
@@ -78,3 +80,15 @@ class TestEmbeddings:
     def test_refuses_an_embedding_of_another_grid(self):
         with pytest.raises(InputError, match='7 tokens is not one of a grid of 3x3 with 1 extra tokens'):
             resize_position_embedding(torch.zeros(1, 7, 8), (3, 3), (4, 4), 1)
+
+
+def test_a_number_of_places_may_be_a_square():
+    assert square_grid(1) == (1, 1) and square_grid(49) == (7, 7)
+    with pytest.raises(InputError, match='a position table of 48 places is not one of a square grid'):
+        square_grid(48)
+
+
+@pytest.mark.parametrize('window', [(2, 2), (3, 4)])
+def test_relative_index_with_cls_is_beits(window):
+    assert torch.equal(relative_position_index(window, with_cls=True),
+                       RelativePositionBias(window, 1).relative_position_index)
