@@ -131,10 +131,11 @@ def load_reading(encoder: nn.Module, reading: Reading, source: str) -> LoadRepor
     before = {name: tensor.detach().clone() for name, tensor in encoder.state_dict().items()}
     arrived = _arrivals(encoder, weights, before, source)
     after = _floats(encoder)
-    resized = [name for name in after if name in arrived and name in weights
-               and weights[name].shape != after[name].shape]
     # A load hook spreads a table that layers shared over their own.
     spread = any(name not in weights for name in arrived)
+    shared = {name.rpartition('.')[2]: tensor for name, tensor in weights.items() if name.startswith('rel_pos_bias.')}
+    came = {name: weights.get(name, shared.get(name.rpartition('.')[2])) for name in after if name in arrived}
+    resized = [name for name, tensor in came.items() if tensor is not None and tensor.shape != after[name].shape]
     return LoadReport(
         source=source, total=len(own), resized=tuple(resized), layout=reading.layout,
         new=tuple(name for name in own if name not in arrived),

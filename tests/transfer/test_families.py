@@ -155,7 +155,7 @@ def test_detectors_and_segmenters_get_the_features(name, target, runs):
     ('vit', dict(img_size=96), 'pos_embed'),
     ('beit', dict(img_size=96), 'layers.0.attn.relative_position_bias_table'),
     ('swin', dict(img_size=128), 'stages.0.blocks.0.attn.w_msa.relative_position_bias_table'),
-    ('mixmim', dict(img_size=128), 'layers.0.blocks.0.attn.relative_position_bias_table'),
+    ('mixmim', dict(img_size=128, window_size=8), 'layers.0.blocks.0.attn.relative_position_bias_table'),
 ])
 def test_another_size_is_told(name, options, resized, runs):
     backbone = dense_backbone(runs(name)[1], 'mmdet', name, **options)
