@@ -1,16 +1,9 @@
 # 160,000 iterations of AdamW with a learning rate for each layer, that falls linearly after 1,500 of warmup: "poly"
-# with the power 1 of BEiT's and MAE's segmenters. Norms, biases, tokens and tables of positions are not decayed.
+# with the power 1 of BEiT's and MAE's segmenters.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
-    constructor='mim_plugins.LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys=dict(
-            cls_token=dict(decay_mult=0.0),
-            pos_embed=dict(decay_mult=0.0),
-            relative_position_bias_table=dict(decay_mult=0.0))))
+    constructor='mim_plugins.LayerDecayOptimWrapperConstructor')
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=1500, end=160000),
