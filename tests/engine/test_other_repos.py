@@ -1,0 +1,76 @@
+"""The other repositories' own commands run our configs and parts, from another folder and in a fresh process."""
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mim_plugins.datasets.demo import DemoOptions, make_demo_data
+from mim_plugins.registry import MODELS
+
+from .conftest import DEMO, ROOT, run_tool, write_images
+
+MIM = str(Path(sys.executable).with_name('mim'))
+RECIPES = ROOT / 'configs/demo/transfer'
+CASES = {'mmdetection': ('fastmim_vit-micro_mask-rcnn_demo.py', 'coco/segm_mAP'),
+         'mmsegmentation': ('fastmim_vit-micro_upernet_demo.py', 'mIoU')}
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a handful of demo pictures and a checkpoint of the quick start's encoder."""
+    folder = tmp_path_factory.mktemp('elsewhere')
+    make_demo_data(folder / 'data/demo', DemoOptions(
+        images=1, train=10, val=10, dense_train=8, dense_val=2, sets=('detection', 'segmentation')))
+    torch.save(dict(state_dict=MODELS.build(Config.fromfile(DEMO).model).state_dict(), meta={}), folder / 'encoder.pth')
+    return folder
+
+
+def mim(*arguments: object, cwd: Path) -> str:
+    return run_tool(*arguments, '--gpus', 0, cwd=cwd, program=MIM, PYTHONPATH='')
+
+
+@pytest.mark.parametrize('package', CASES)
+def test_mim_trains_and_tests_our_configs(package, folder):
+    pytest.importorskip('mmcv._ext')
+    recipe, metric = CASES[package]
+    printed = mim('train', package, RECIPES / recipe, '--work-dir', package, '--cfg-options',
+                  'train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'param_scheduler.0.end=1',
+                  'param_scheduler.1.begin=1', 'param_scheduler.1.end=2', 'default_hooks.checkpoint.interval=2',
+                  'default_hooks.encoder.checkpoint=encoder.pth', cwd=folder)
+    assert '52 of 52 encoder tensors loaded from encoder.pth' in printed and metric in printed
+    tested = mim('test', package, RECIPES / recipe, '--checkpoint', f'{package}/iter_2.pth', '--work-dir', 'tested',
+                 cwd=folder)
+    assert metric in tested
+
+
+MASKFEAT = """
+default_scope = 'mmpretrain'
+model = dict(
+    type='MaskFeat',
+    backbone=dict(type='MaskFeatViT', patch_size=16, img_size=32,
+                  arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=32)),
+    neck=dict(type='LinearNeck', in_channels=16, out_channels=108, norm_cfg=None),
+    head=dict(type='MIMHead', loss=dict(type='PixelReconstructionLoss', criterion='L2')),
+    target_generator=dict(type='mim_plugins.HOGTarget', layout='tokens', stride=16),
+    data_preprocessor=dict(
+        type='mim_plugins.MaskingDataPreprocessor', mask=dict(unit=16, ratio=0.5), sample_mask_stride=16,
+        mean=[120.] * 3, std=[60.] * 3, to_rgb=True))
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False, sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(type='CustomDataset', data_root='images', pipeline=[
+        dict(type='mim_plugins.LoadRGBImage'), dict(type='RandomResizedCrop', scale=32), dict(type='PackInputs')]))
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=.1))
+train_cfg = dict(by_epoch=True, max_epochs=1)
+default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
+"""
+
+
+def test_mmpretrains_own_command_trains_its_method_with_our_parts(tmp_path):
+    write_images(tmp_path / 'images' / 'all', 4)
+    (tmp_path / 'maskfeat.py').write_text(MASKFEAT)
+    printed = mim('train', 'mmpretrain', 'maskfeat.py', '--work-dir', 'run', cwd=tmp_path)
+    assert 'loss: ' in printed and (tmp_path / 'run/epoch_1.pth').is_file()
+    assert 'custom_imports' not in printed
