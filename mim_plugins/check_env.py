@@ -64,8 +64,8 @@ if torch.cuda.is_available() and mmcv.ops.get_compiling_cuda_version() == 'not a
     note += ', but was built without CUDA: its ops run on the CPU only'
 """
 
-TORCH = Piece('torch', 'torch', ('torch',), '2.4.0', CUDA_PROBE)
-TORCHVISION = Piece('torchvision', 'torchvision', ('torchvision',), '0.19.0', NMS_PROBE)
+TORCH = Piece('torch', 'torch', ('torch',), '2.6.0', CUDA_PROBE)
+TORCHVISION = Piece('torchvision', 'torchvision', ('torchvision',), '0.21.0', NMS_PROBE)
 MMENGINE = Piece('mmengine', 'mmengine', ('onedl-mmengine', 'mmengine', 'mmengine-lite'), '0.10.0',
                  'import mmengine.runner')
 MMCV = Piece('mmcv', 'mmcv', ('onedl-mmcv', 'mmcv', 'mmcv-lite', 'mmcv-full'), '2.0.0',

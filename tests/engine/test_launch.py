@@ -14,7 +14,7 @@ RECIPE = ROOT / 'configs' / 'fastmim' / 'fastmim_vit-base_8xb256-amp-800e_in1k-1
 
 def arguments(root: Path, **changes) -> Namespace:
     values = dict(config=str(RECIPE), cfg_options=None, data_root=str(root), work_dir=None,
-                  resume=None, amp=None, auto_scale_lr=False, launcher='none')
+                  resume=None, encoder=None, amp=None, auto_scale_lr=False, launcher='none')
     return Namespace(**{**values, **changes})
 
 
@@ -114,6 +114,35 @@ def test_bad_input_is_told_in_a_sentence(tmp_path, monkeypatch, changes, message
     monkeypatch.delenv('WORLD_SIZE', raising=False)
     with pytest.raises(InputError, match=message):
         launch.prepare_training(arguments(tmp_path, **changes))
+
+
+def test_the_encoder_to_start_from_is_looked_at_first(tmp_path):
+    recipe = ROOT / 'configs/fastmim/benchmarks/fastmim_vit-base_ft_8xb128-amp-100e_in1k-224.py'
+    options = dict(config=str(recipe), cfg_options={'train_dataloader.dataset.data_root': str(tmp_path),
+                                                    'val_dataloader.dataset.data_root': str(tmp_path)}, data_root=None)
+    with pytest.raises(InputError, match=r'no checkpoint at work_dirs/fastmim_vit-base_8xb256-amp-800e_in1k-128/'):
+        launch.prepare_training(arguments(tmp_path, **options))
+    with pytest.raises(InputError, match='no checkpoint at no.pth'):
+        launch.prepare_training(arguments(tmp_path, **options, encoder='no.pth'))
+    cfg = launch.prepare_training(arguments(tmp_path, **options, encoder='none'))
+    assert cfg.default_hooks.encoder.checkpoint is None
+    torch.save({}, tmp_path / 'a.pth')
+    cfg = launch.prepare_training(arguments(tmp_path, **options, encoder=str(tmp_path / 'a.pth')))
+    assert cfg.default_hooks.encoder.checkpoint == str(tmp_path / 'a.pth')
+    with pytest.raises(InputError, match=r'--encoder is for configs that start from a pre-trained encoder'):
+        launch.prepare_training(arguments(tmp_path, encoder='a.pth'))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU has SyncBN')
+def test_a_cpu_gets_norms_that_it_can_compute(tmp_path):
+    (tmp_path / 'config.py').write_text(
+        "default_scope = 'mmseg'\ntest_dataloader = dict(dataset=dict())\n"
+        "model = dict(norms=[dict(type='SyncBN', eps=1.)], head=dict(norm_cfg=dict(type='SyncBN')))\n")
+    torch.save({}, tmp_path / 'a.pth')
+    cfg = launch.prepare_testing(Namespace(config=str(tmp_path / 'config.py'), cfg_options=None, work_dir=None,
+                                           launcher='none', checkpoint=str(tmp_path / 'a.pth'), tta=False))
+    assert cfg.model == dict(norms=[dict(type='BN', eps=1.)], head=dict(norm_cfg=dict(type='BN')))
+    assert 'collate_fn' not in cfg.test_dataloader  # mmseg's own
 
 
 def test_testing_asks_for_all_weights(tmp_path):

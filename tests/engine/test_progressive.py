@@ -50,7 +50,7 @@ def train(images: Path, work_dir: Path, *, config: Path = CONFIG, stop_after: in
         'model.backbone.drop_path_rate': 0.2}
     cfg = launch.prepare_training(Namespace(
         config=str(config), cfg_options={**defaults, **copy.deepcopy(options)}, data_root=str(images),
-        work_dir=str(work_dir), resume=resume, amp=None, auto_scale_lr=False, launcher='none'))
+        work_dir=str(work_dir), resume=resume, encoder=None, amp=None, auto_scale_lr=False, launcher='none'))
     cfg.experiment_name = f'progressive_{next(NUMBER)}'
     runner, recorder = Runner.from_cfg(cfg), Recorder(stop_after)
     runner.register_hook(recorder)
