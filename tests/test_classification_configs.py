@@ -35,7 +35,7 @@ def build(cfg: Config) -> torch.nn.Module:
     narrow = WIDE.get('mixmim-huge' if 'MixMIM' in backbone.type and backbone.arch == 'huge' else str(
         backbone.get('arch')))
     if narrow:
-        backbone.update(arch=narrow, with_cp=False)
+        backbone.arch = narrow
         cfg.model.head.in_channels = 8 * narrow['embed_dims']
     return MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
 
@@ -106,3 +106,104 @@ def test_classifier_builds_and_runs(name):
                 if key in cfg.optim_wrapper}
     groups = build_optim_wrapper(model, settings).optimizer.param_groups
     assert sum(len(group['params']) for group in groups) == sum(p.requires_grad for p in model.parameters())
+
+
+# Base learning rate, batch, layer decay, epochs, warmup, drop path and window of the papers.
+@pytest.mark.parametrize('name, base, batch, decay, epochs, warmup, drop_path, window', [
+    ('fastmim/benchmarks/fastmim_vit-base_ft_8xb128-amp-100e_in1k-224', 1e-3, 1024, .7, 100, 5, .1, None),
+    ('fastmim/benchmarks/fastmim_swin-base_ft_8xb128-amp-100e_in1k-224', 1e-3, 1024, .8, 100, 5, .1, 7),
+    ('fastmim/benchmarks/fastmim_swin-large_ft_16xb64-amp-100e_in1k-224', 1e-3, 1024, .75, 100, 5, .3, 14),
+    ('fastmim/benchmarks/fastmim_pvtv2-b2_ft_8xb128-amp-200e_in1k-224', 1e-3, 1024, .8, 200, 5, .1, None),
+    ('fastmim/benchmarks/fastmim_cmt-small_ft_8xb128-amp-200e_in1k-224', 1e-3, 1024, .8, 200, 5, .1, None),
+    ('fastmae/benchmarks/fastmae_vit-small_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .65, 100, 5, .1, None),
+    ('fastmae/benchmarks/fastmae_vit-base_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .65, 100, 5, .1, None),
+    ('simmim/benchmarks/simmim_vit-base_ft_16xb128-amp-100e_in1k-224', 6.25e-4, 2048, .65, 100, 10, .1, None),
+    ('simmim/benchmarks/simmim_swin-base_ft_16xb128-amp-100e_in1k-192', 6.25e-4, 2048, .9, 100, 10, .1, 6),
+    ('simmim/benchmarks/simmim_swin-base-800e_ft_16xb128-amp-100e_in1k-224', 6.25e-4, 2048, .8, 100, 10, .1, 7),
+    ('simmim/benchmarks/simmim_swin-large_ft_16xb128-amp-100e_in1k-224', 6.25e-4, 2048, .75, 100, 10, .1, 14),
+    ('simmim/benchmarks/simmim_swinv2-huge_ft_64xb32-amp-50e_in1k-224', 6.25e-4, 2048, .7, 50, 10, .1, None),
+    ('simmim/benchmarks/simmim_swinv2-huge_ft_128xb16-amp-50e_in1k-512', 6.25e-4, 2048, .7, 50, 10, .1, None),
+    ('mixmim/benchmarks/mixmim_mixmim-base_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .7, 100, 5, .1, None),
+    ('mixmim/benchmarks/mixmim_mixmim-large_ft_16xb64-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .2, None),
+    ('mixmim/benchmarks/mixmim_mixmim-huge_ft_32xb32-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .3, None),
+    ('mixmim/benchmarks/mixmim_vit-large_ft_16xb64-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .2, None),
+    ('mixmim/benchmarks/mixmim_swin-large_ft_16xb64-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .2, 7),
+    ('mixmim/benchmarks/mixmim_pvt-large_ft_8xb128-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .2, None),
+    ('pixmim/benchmarks/pixmim_vit-large_ft_16xb64-amp-100e_in1k-224', 1e-3, 1024, .75, 100, 5, .1, None),
+    ('pixmim/benchmarks/pixmim-convmae_base_ft_8xb128-amp-100e_in1k-224', 1e-3, 1024, .75, 100, 5, .1, None),
+    ('pixmim/benchmarks/pixmim-lsmae_vit-base_ft_16xb64-amp-100e_in1k-448', 1e-3, 1024, .75, 100, 5, .1, None),
+    ('mae/benchmarks/mae_vit-base_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .65, 100, 5, .1, None),
+    ('mae/benchmarks/mff_vit-base_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .65, 100, 5, .1, None),
+    ('mae/benchmarks/convmae_base_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .65, 100, 5, .1, None),
+])
+def test_fine_tuning_is_the_papers(name, base, batch, decay, epochs, warmup, drop_path, window):
+    cfg = read(f'{name}.py')
+    peak = base * batch / 256
+    assert cfg.auto_scale_lr.base_batch_size == batch
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=peak, betas=(.9, .999), weight_decay=.05)
+    assert cfg.optim_wrapper.paramwise_cfg == dict(layer_decay_rate=decay)
+    assert cfg.optim_wrapper.get('clip_grad') == (dict(max_norm=5.) if batch == 2048 else None)
+    assert cfg.model.backbone.drop_path_rate == drop_path and cfg.model.backbone.get('window_size') == window
+    assert [dict(augment) for augment in cfg.model.train_cfg.augments] == [
+        dict(type='Mixup', alpha=.8), dict(type='CutMix', alpha=1.)]
+    assert cfg.model.head.loss == dict(type='LabelSmoothLoss', label_smooth_val=.1, mode='original')
+    steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
+    assert (steps['RandAugment'].magnitude_level, steps['RandAugment'].magnitude_std) == (9, .5)
+    assert steps['RandomErasing'].erase_prob == .25 and steps['RandomResizedCrop'].interpolation == 'bicubic'
+    found = rates(cfg)
+    assert len(found) == epochs and found[0] < 2e-3 * peak and found[warmup] == pytest.approx(peak)
+    assert found[(warmup + epochs) // 2] == pytest.approx(peak / 2, rel=.04) and found[-1] < peak / 100
+
+
+@pytest.mark.parametrize('name, lr, batch, epochs, warmup', [
+    ('fastmae/benchmarks/fastmae_vit-base_linear_8xb2048-90e_in1k-224', 6.4, 16384, 90, 10),
+    ('pixmim/benchmarks/pixmim_vit-small_linear_8xb2048-90e_in1k-224', 6.4, 16384, 90, 10),
+    ('pixmim/benchmarks/pixmim-convmae_base_linear_8xb512-90e_in1k-224', 1.6, 4096, 90, 10),
+    ('mae/benchmarks/mff_vit-base_linear_8xb2048-90e_in1k-224', 6.4, 16384, 90, 10),
+    ('simmim/benchmarks/simmim_vit-base_linear_8xb2048-100e_in1k-224', 6.4, 16384, 100, 5),
+])
+def test_linear_probing_is_the_papers(name, lr, batch, epochs, warmup):
+    cfg = read(f'{name}.py')
+    assert cfg.optim_wrapper.optimizer == dict(type='LARS', lr=lr, momentum=.9, weight_decay=0.)
+    assert cfg.auto_scale_lr.base_batch_size == batch
+    assert [step.type for step in cfg.train_dataloader.dataset.pipeline] == [
+        'LoadImageFromFile', 'RandomResizedCrop', 'RandomFlip', 'PackInputs']
+    found = rates(cfg)
+    assert len(found) == epochs and found[warmup] == pytest.approx(lr) and found[-1] < lr / 100
+
+
+@pytest.mark.parametrize('name', [name for name in RECIPES if '_linear_' in name and 'large' not in name])
+def test_a_frozen_encoder_neither_learns_nor_changes(name):
+    model = build(read(name)).train()
+    model.data_preprocessor.train()
+    assert not any(module.training for module in model.backbone.modules())
+    assert model.head.training and {parameter for parameter in model.parameters() if parameter.requires_grad} == {
+        *model.head.parameters()}
+    before = {key: value.clone() for key, value in model.backbone.state_dict().items()}
+    samples = [DataSample().set_gt_label(number) for number in range(2)]
+    sum(model(torch.randn(2, 3, 224, 224), samples, mode='loss').values()).backward()
+    assert all(parameter.grad is None for parameter in model.backbone.parameters())
+    assert all(torch.equal(before[key], value) for key, value in model.backbone.state_dict().items())
+    assert model.head.fc.weight.grad.abs().sum() > 0
+
+
+def test_the_biases_of_a_linear_classifier_are_not_scaled_by_lars():
+    cfg = read('mae/benchmarks/mae_vit-base_linear_8xb2048-90e_in1k-224.py')
+    cfg.model.backbone.arch = dict(embed_dims=768, num_layers=1, num_heads=12, feedforward_channels=64)
+    model = build(cfg)
+    settings = {key: cfg.optim_wrapper[key] for key in ('optimizer', 'constructor', 'paramwise_cfg')}
+    groups = build_optim_wrapper(model, settings).optimizer.param_groups
+    assert [(group.get('lars_exclude', False), group['lr'], group['params'][0].ndim) for group in groups] in (
+        [(True, 6.4, 1), (False, 6.4, 2)], [(False, 6.4, 2), (True, 6.4, 1)])
+
+
+# ConvMAE's position table is a buffer here.
+@pytest.mark.parametrize('name, parameters', [
+    ('fastmim/benchmarks/fastmim_cmt-small_ft_8xb128-amp-200e_in1k-224', 26_256_160),
+    ('fastmim/benchmarks/fastmim_pvt-large_ft_8xb128-amp-100e_in1k-224', 61_369_320),
+    ('fastmim/benchmarks/fastmim_pvtv2-b2_ft_8xb128-amp-200e_in1k-224', 25_362_856),
+    ('fastmim/benchmarks/fastmim_twins-svt-large_ft_8xb128-amp-100e_in1k-224', 99_271_400),
+    ('mae/benchmarks/convmae_base_ft_8xb128-amp-100e_in1k-224', 85_374_824 - 196 * 768),
+])
+def test_classifiers_have_the_published_number_of_parameters(name, parameters):
+    assert sum(parameter.numel() for parameter in build(read(f'{name}.py')).parameters()) == parameters

@@ -3,5 +3,6 @@ _base_ = 'classifier.py'
 
 model = dict(
     backbone=dict(
-        type='SVT', arch='large', out_indices=(3, ), norm_after_stage=[False, False, False, True], drop_path_rate=0.3),
+        type='SVT', arch='large', out_indices=(3, ), qkv_bias=True, norm_after_stage=[False, False, False, True],
+        drop_path_rate=0.3),
     head=dict(in_channels=1024))
