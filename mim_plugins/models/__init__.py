@@ -17,6 +17,7 @@ from .backbones import (
 )
 from .classifiers import ConvPoolNeck, FrozenEncoderClassifier
 from .detection import Float32RoIExtractor, PooledLevel
+from .detection import Float32RoIExtractor, Float32RPNHead, PooledLevel
 from .fills import Fill, ImageTokenFill, MixFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
 from .losses import ReconstructionLoss
@@ -53,13 +54,13 @@ from .targets import (
 
 __all__ = [
     'BlockMasks', 'CMT', 'ClassTarget', 'ColorBinTarget', 'ColorClusterTarget', 'ConvMAEEncoder', 'ConvPoolNeck',
-    'Decoder', 'DenseVisionTransformer', 'FastMAE', 'FastMIM', 'Fill', 'FixedMasks', 'Float32RoIExtractor',
-    'FrozenEncoderClassifier', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder', 'LinearDecoder',
-    'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget', 'MaskedImageModel',
-    'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer', 'MixedMaskingDataPreprocessor',
-    'MixedResNet', 'MixedTIMMEncoder', 'OfflineTarget', 'PatchTokenFill', 'PixMIM', 'PixelTarget', 'PooledLevel',
-    'PyramidVisionTransformer', 'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss', 'RescaledLevels',
-    'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM', 'SimpleFeaturePyramid',
+    'Decoder', 'DenseVisionTransformer', 'FastMAE', 'FastMIM', 'Fill', 'FixedMasks', 'Float32RPNHead',
+    'Float32RoIExtractor', 'FrozenEncoderClassifier', 'HOGTarget', 'ImageTokenFill', 'InverseSwinDecoder',
+    'LinearDecoder', 'LowPassTarget', 'MAE', 'MAEDecoder', 'MFFVisionTransformer', 'MLPDecoder', 'MapTarget',
+    'MaskedImageModel', 'MaskingDataPreprocessor', 'MixFill', 'MixMIM', 'MixMIMTransformer',
+    'MixedMaskingDataPreprocessor', 'MixedResNet', 'MixedTIMMEncoder', 'OfflineTarget', 'PatchTokenFill', 'PixMIM',
+    'PixelTarget', 'PooledLevel', 'PyramidVisionTransformer', 'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss',
+    'RescaledLevels', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM', 'SimpleFeaturePyramid',
     'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill', 'TokenizerTarget',
     'TransformerDecoder'
 ]

@@ -45,6 +45,19 @@ def test_gradients_reach_the_maps_in_their_own_precision():
     assert all(level.grad.dtype == torch.bfloat16 and level.grad.abs().sum() > 0 for level in levels)
 
 
+@pytest.mark.parametrize('kind, dtype', [
+    ('mim_plugins.Float32RPNHead', torch.float32), ('mmdet.RPNHead', torch.bfloat16)])
+def test_proposals_are_predicted_in_float32(kind, dtype):
+    init_default_scope('mmdet')
+    head = MODELS.build(dict(type=kind, in_channels=4, feat_channels=8, num_convs=2, num_classes=1))
+    head.init_weights()
+    assert .005 < head.rpn_reg.weight.std() < .02
+    with torch.autocast('cpu', torch.bfloat16):
+        scores, boxes = head(maps(torch.bfloat16))
+    assert {level.dtype for level in (*scores, *boxes)} == {dtype}
+    assert scores[0].shape == (1, 9, 64, 128) and boxes[1].shape == (1, 36, 32, 64)
+
+
 def test_an_option_that_mmdet_does_not_know_is_refused():
     with pytest.raises(TypeError, match='strides'):
         MODELS.build(dict(type='mim_plugins.Float32RoIExtractor', strides=[4]))

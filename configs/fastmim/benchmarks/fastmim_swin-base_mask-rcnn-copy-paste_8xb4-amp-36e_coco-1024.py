@@ -1,7 +1,8 @@
 """Mask R-CNN on COCO for 36 epochs from FastMIM's Swin-B as in its released code: with copy-paste.
 
 Paper:   FastMIM: Expediting Masked Image Modeling Pre-training for Vision (arXiv 2212.06593)
-Command: tools/dist_train.sh configs/fastmim/benchmarks/fastmim_swin-base_mask-rcnn-copy-paste_8xb4-amp-36e_coco-1024.py 8
+Command: tools/dist_train.sh \
+         configs/fastmim/benchmarks/fastmim_swin-base_mask-rcnn-copy-paste_8xb4-amp-36e_coco-1024.py 8
 Batch:   8 GPUs x 4 = 32; lr = 4.8e-4 x 32 / 256 = 6e-5
 Result:  not reproduced by us
 Differs: from the paper, as the released code does: up to 100 objects are pasted, and warmup takes 1000 iterations

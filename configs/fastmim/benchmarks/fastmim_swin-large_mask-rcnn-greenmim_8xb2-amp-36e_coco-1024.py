@@ -1,7 +1,8 @@
 """Mask R-CNN on COCO for 36 epochs from FastMIM's Swin-L as pre-trained (the setting of GreenMIM).
 
 Paper:   FastMIM: Expediting Masked Image Modeling Pre-training for Vision (arXiv 2212.06593)
-Command: tools/dist_train.sh configs/fastmim/benchmarks/fastmim_swin-large_mask-rcnn-greenmim_8xb2-amp-36e_coco-1024.py 8
+Command: tools/dist_train.sh \
+         configs/fastmim/benchmarks/fastmim_swin-large_mask-rcnn-greenmim_8xb2-amp-36e_coco-1024.py 8
 Batch:   8 GPUs x 2 = 16; lr = 1.6e-3 x 16 / 256 = 1e-4
 Result:  not reproduced by us
 Differs: mmdet's own heads are inferred; the rest is as in the setting of SimMIM

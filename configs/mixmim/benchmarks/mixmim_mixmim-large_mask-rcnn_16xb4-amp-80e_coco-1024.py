@@ -1,7 +1,8 @@
 """Mask R-CNN on COCO for 80 epochs from MixMIM-L.
 
 Paper:   MixMIM: Mixed and Masked Image Modeling for Efficient Visual Representation Learning (arXiv 2205.13137)
-Command: NNODES=2 tools/dist_train.sh configs/mixmim/benchmarks/mixmim_mixmim-large_mask-rcnn_16xb4-amp-80e_coco-1024.py 8
+Command: NNODES=2 tools/dist_train.sh \
+         configs/mixmim/benchmarks/mixmim_mixmim-large_mask-rcnn_16xb4-amp-80e_coco-1024.py 8
 Batch:   16 GPUs x 4 = 64; lr = 3.2e-4 x 64 / 256 = 8e-5
 Result:  not reproduced by us
 Differs: batch, lr and weight decay are those of the ViT benchmark (arXiv 2111.11429) that the paper refers to; the

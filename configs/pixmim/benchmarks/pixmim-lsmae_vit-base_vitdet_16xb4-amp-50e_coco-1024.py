@@ -1,7 +1,8 @@
 """ViTDet on COCO for 50 epochs from PixMIM on LSMAE, ViT-B/16.
 
 Paper:   PixMIM: Rethinking Pixel Reconstruction in Masked Image Modeling (arXiv 2303.02416)
-Command: NNODES=2 tools/dist_train.sh configs/pixmim/benchmarks/pixmim-lsmae_vit-base_vitdet_16xb4-amp-50e_coco-1024.py 8
+Command: NNODES=2 tools/dist_train.sh \
+         configs/pixmim/benchmarks/pixmim-lsmae_vit-base_vitdet_16xb4-amp-50e_coco-1024.py 8
 Batch:   16 GPUs x 4 = 64; lr = 3.2e-4 x 64 / 256 = 8e-5
 Result:  not reproduced by us
 Differs: the detector's form, the steps and 250 iterations of warmup are ViTDet's (inferred)
