@@ -3,8 +3,8 @@ _base_ = 'mask-rcnn-4conv.py'
 
 model = dict(
     backbone=dict(
-        _delete_=True, type='mim_plugins.ConvMAEEncoder', arch='base', out_indices=(0, 1, 2), window_size=16,
-        global_blocks=(0, 3, 6, 10), drop_path_rate=0.1),
+        _delete_=True, type='mim_plugins.ConvMAEEncoder', arch='base', multi_scale_fusion=False,
+        out_indices=(0, 1, 2), window_size=16, global_blocks=(0, 3, 6, 10), drop_path_rate=0.1),
     neck=[
         dict(type='mim_plugins.PooledLevel'),
         dict(type='FPN', in_channels=[256, 384, 768, 768], out_channels=256, num_outs=5,
