@@ -16,7 +16,6 @@ from .backbones import (
     TIMMEncoder,
 )
 from .classifiers import ConvPoolNeck, FrozenEncoderClassifier
-from .detection import Float32RoIExtractor, PooledLevel
 from .detection import Float32RoIExtractor, Float32RPNHead, PooledLevel
 from .fills import Fill, ImageTokenFill, MixFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
