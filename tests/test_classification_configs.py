@@ -8,10 +8,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from mmpretrain.structures import DataSample
 
 from mim_plugins.registry import DATASETS, HOOKS, MODELS
 
-from .test_configs import CONFIGS, LEAVES, NARROW
+from .test_configs import CONFIGS, LEAVES, NARROW, rates
 
 RECIPES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('*/benchmarks/*.py')
                  if re.search('_(ft|linear|few-shot)_', path.name))

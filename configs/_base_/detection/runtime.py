@@ -4,7 +4,7 @@ _base_ = 'mmdet::_base_/default_runtime.py'
 # All by name, so that a recipe changes one without repeating the others.
 default_hooks = dict(
     checkpoint=dict(type='mim_plugins.AtomicCheckpointHook', max_keep_ckpts=2),
-    encoder=dict(type='mim_plugins.LoadEncoderHook', checkpoint=None, coverage=0.95),
+    encoder=dict(type='mim_plugins.LoadEncoderHook', checkpoint=None, coverage=0.98),
     run_summary=dict(type='mim_plugins.RunSummaryHook'),
     strict_load=dict(type='mim_plugins.StrictLoadHook'),
     iteration_seed=dict(type='mim_plugins.IterationSeedHook'),

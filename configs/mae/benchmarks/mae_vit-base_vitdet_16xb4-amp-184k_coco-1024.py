@@ -15,5 +15,5 @@ _base_ = [
 train_dataloader = dict(batch_size=4, sampler=dict(type='InfiniteSampler'))
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=10000),
-    encoder=dict(checkpoint='work_dirs/mae_vit-base_8xb512-amp-1600e_in1k-224/epoch_1600.pth'))
+    encoder=dict(checkpoint='work_dirs/mae_vit-base_8xb512-amp-1600e_in1k-224/epoch_1600.pth', coverage=0.85))
 log_processor = dict(by_epoch=False)

@@ -17,4 +17,4 @@ _base_ = [
 model = dict(backbone=dict(img_size=448))
 train_dataloader = dict(batch_size=4)
 default_hooks = dict(
-    encoder=dict(checkpoint='work_dirs/pixmim-lsmae_vit-base_16xb128-amp-800e_in1k-448/epoch_800.pth'))
+    encoder=dict(checkpoint='work_dirs/pixmim-lsmae_vit-base_16xb128-amp-800e_in1k-448/epoch_800.pth', coverage=0.85))

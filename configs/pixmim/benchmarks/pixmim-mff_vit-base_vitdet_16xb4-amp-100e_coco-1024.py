@@ -15,4 +15,4 @@ _base_ = [
 
 train_dataloader = dict(batch_size=4)
 default_hooks = dict(
-    encoder=dict(checkpoint='work_dirs/pixmim-mff_vit-base_8xb512-amp-800e_in1k-224/epoch_800.pth'))
+    encoder=dict(checkpoint='work_dirs/pixmim-mff_vit-base_8xb512-amp-800e_in1k-224/epoch_800.pth', coverage=0.85))

@@ -1,4 +1,5 @@
-# ViTDet (arXiv 2203.16527): Mask R-CNN on a pyramid of the last map of ViT-B, LayerNorm in neck and heads.
+# ViTDet (arXiv 2203.16527): Mask R-CNN on a pyramid of the last map of ViT-B, LayerNorm in neck and heads. A seventh
+# of the encoder's tensors are tables of relative positions, which no pre-training has.
 _base_ = 'mask-rcnn-4conv.py'
 
 norm_cfg = dict(type='mmpretrain.LN2d', eps=1e-6)
