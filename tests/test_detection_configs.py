@@ -147,8 +147,8 @@ def test_what_pre_training_leaves_covers_what_the_recipe_asks_for(part, tmp_path
     own = MODELS.build(cfg.model.backbone)
     report = load_encoder(own, tmp_path / 'last.pth')
     assert cfg.default_hooks.encoder.coverage <= report.coverage < cfg.default_hooks.encoder.coverage + .021
-    same = [name for name, value in own.state_dict().items() if name in trained and trained[name].equal(value)]
-    assert len(same) >= .9 * report.coverage * len(trained)
+    other = [name for name, value in own.state_dict().items() if name in trained and not trained[name].equal(value)]
+    assert all('relative_position' in name or 'pos_embed' in name for name in other)  # resized
 
 
 # Learning rates
