@@ -129,8 +129,7 @@ def test_recipes_are_the_papers(name, decay, lr, windows):
     assert cfg.model.backbone.get('window_size') == windows
     cosine = cfg.param_scheduler[-1].type == 'CosineAnnealingLR'
     assert cosine == name.startswith('pixmim')
-    assert cfg.model.backbone.get('img_size', 224) == (448 if 'lsmae' in name else 512 if windows in (7, 14) or
-                                                       'mixmim/' in name else 224)
+    assert cfg.model.backbone.get('img_size', 224) == (448 if 'lsmae' in name else 512 if 'swin' in name else 224)
 
 
 @pytest.mark.parametrize('name, middle', [

@@ -18,7 +18,6 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=0,  # on two cores a worker takes more from the training than it gives
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         **dataset,
         ann_file='annotations/instances_train.json',
@@ -28,7 +27,6 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         **dataset,
         ann_file='annotations/instances_val.json',

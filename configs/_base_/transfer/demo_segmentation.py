@@ -21,7 +21,6 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=0,  # on two cores a worker takes more from the training than it gives
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         **dataset,
         data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
@@ -30,7 +29,6 @@ val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         **dataset,
         data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),

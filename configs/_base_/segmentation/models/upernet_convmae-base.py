@@ -4,6 +4,7 @@ _base_ = 'upernet.py'
 model = dict(
     backbone=dict(
         type='mim_plugins.ConvMAEEncoder',
+        multi_scale_fusion=False,
         arch='base',
         out_indices=[0, 1, 2],
         window_size=16,

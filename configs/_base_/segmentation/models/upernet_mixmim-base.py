@@ -5,7 +5,6 @@ model = dict(
     backbone=dict(
         type='mim_plugins.MixMIMTransformer',
         arch='base',
-        img_size=512,
         window_size=16,
         large_window=32,
         large_window_blocks={2: [5, 11, 17]},
