@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS, PARAM_SCHEDULERS, init_default_scope
+from mmengine.registry import DATASETS, PARAM_SCHEDULERS, DefaultScope, init_default_scope
 from mmengine.structures import PixelData
 from PIL import Image
 
@@ -95,18 +95,38 @@ def test_recipe_has_the_settings_of_all(name):
     assert crop.crop_size == cfg.model.data_preprocessor.size == (512, 512)
     assert cfg.val_evaluator.type == 'IoUMetric' and cfg.val_evaluator.iou_metrics == ['mIoU']
     hook = HOOKS.build(cfg.default_hooks.encoder)
-    assert re.fullmatch(r'work_dirs/\w[\w-]+/epoch_\d+\.pth', hook.checkpoint) and hook.coverage >= .85
+    assert re.fullmatch(r'work_dirs/\w[\w-]+/epoch_\d+\.pth', hook.checkpoint) and hook.coverage == .9
 
 
-def encoder_recipes() -> dict[str, Path]:
-    return {path.stem: path for path in CONFIGS.glob('*/*.py')}
+def pretraining(cfg: Config) -> Config:
+    """The pre-training recipe whose last checkpoint a segmentation recipe starts from."""
+    folder = Path(cfg.default_hooks.encoder.checkpoint).parent.name
+    path, = CONFIGS.glob(f'*/{folder}.py')
+    return Config.fromfile(path)
 
 
 @pytest.mark.parametrize('name', [name for name in RECIPES if '-ft_' not in name])
 def test_the_encoder_is_what_a_pretraining_recipe_leaves(name):
-    checkpoint = Path(read(name).default_hooks.encoder.checkpoint)
-    recipe = Config.fromfile(encoder_recipes()[checkpoint.parent.name])
-    assert checkpoint.name == f'epoch_{recipe.train_cfg.max_epochs}.pth'
+    cfg = read(name)
+    epochs = pretraining(cfg).train_cfg.max_epochs
+    assert Path(cfg.default_hooks.encoder.checkpoint).name == f'epoch_{epochs}.pth'
+
+
+@pytest.mark.parametrize('name, new', [
+    ('fastmim/benchmarks/fastmim_vit-base_upernet', r'layers\.\d+\.attn\..*relative_position_bias_table'),
+    ('pixmim/benchmarks/pixmim-mff_vit-base_upernet', r'layers\.\d+\.attn\..*relative_position_bias_table'),
+    ('simmim/benchmarks/simmim_swin-base_upernet', r'norm[012]\.(weight|bias)'),
+    ('mixmim/benchmarks/mixmim_mixmim-base_upernet', r'norm[012]\.(weight|bias)'),
+    ('mae/benchmarks/convmae_base_upernet', 'nothing'),
+])
+def test_the_encoder_takes_the_pretrainings_tensors_by_name(name, new):
+    cfg = read(f'{name}_8xb2-160k_ade20k-512.py')
+    own = MODELS.build(cfg.model.backbone).state_dict().keys()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        given = MODELS.build(pretraining(cfg).model.backbone).state_dict().keys()
+    missing = own - given
+    assert all(re.fullmatch(new, tensor) for tensor in missing)
+    assert 1 - len(missing) / len(own) >= cfg.default_hooks.encoder.coverage
 
 
 @pytest.mark.parametrize('name, decay, lr, windows', [

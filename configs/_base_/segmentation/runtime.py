@@ -5,7 +5,7 @@ default_scope = 'mmseg'
 default_hooks = dict(
     logger=dict(interval=50, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=16000),
-    encoder=dict(type='mim_plugins.LoadEncoderHook', checkpoint=None, coverage=0.95),
+    encoder=dict(type='mim_plugins.LoadEncoderHook', checkpoint=None, coverage=0.9),
     visualization=dict(_delete_=True, type='SegVisualizationHook'))
 visualizer = dict(_delete_=True, type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 log_processor = dict(by_epoch=False)

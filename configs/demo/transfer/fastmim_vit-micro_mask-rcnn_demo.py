@@ -3,7 +3,7 @@
 Paper:   Mask R-CNN (arXiv 1703.06870) on ViTDet's pyramid (arXiv 2203.16527) and the encoder of FastMIM
          (arXiv 2212.06593)
 Command: python tools/train.py configs/demo/transfer/fastmim_vit-micro_mask-rcnn_demo.py
-Batch:   1 process x 8; lr 3e-4
+Batch:   1 process x 8; lr 1e-3
 Result:  see tools/demo_transfer.py, which trains it from random weights as well
 """
 _base_ = [

@@ -15,4 +15,4 @@ _base_ = [
 
 optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(layer_decay_rate=0.75))
 default_hooks = dict(encoder=dict(
-    checkpoint='work_dirs/pixmim-mff_vit-base_8xb512-amp-800e_in1k-224/epoch_800.pth', coverage=0.85))
+    checkpoint='work_dirs/pixmim-mff_vit-base_8xb512-amp-800e_in1k-224/epoch_800.pth'))
