@@ -161,6 +161,14 @@ class TestWindows:
                 expected[:, top:top + 3, left:left + 3] = stock(window).view(2, 3, 3, 16)
         torch.testing.assert_close(attention(tokens), expected[:, :4, :5].reshape(2, 20, 16))
 
+    def test_drop_path_takes_whole_images(self):
+        attention = build(window_size=3, global_blocks=[], drop_path_rate=.5).layers[2].attn
+        attention.train()
+        attention.grid = (6, 6)
+        outputs = attention(torch.randn(16, 36, 16)).flatten(1)
+        dropped = (outputs == 0).all(1)
+        assert 0 < dropped.sum() < 16 and (outputs[~dropped] != 0).all()
+
     @torch.no_grad()
     def test_information_stays_within_windows_but_in_global_layers(self):
         images = torch.randn(1, 3, 96, 96)

@@ -186,7 +186,8 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
 
         tokens = seen(self.patch_embed4(map_to_tokens(maps)) + self.table_for(grid))
         for block in self.blocks3:
-            block.attn.grid = grid  # stays for a block that runs again in the backward
+            if isinstance(block.attn, _WindowedAttention):
+                block.attn.grid = grid  # stays for a block that runs again in the backward
             tokens = block(tokens)
         if self.multi_scale_fusion:
             for skip, stage in zip((self.stage1_output_decode, self.stage2_output_decode), stages, strict=True):

@@ -61,8 +61,13 @@ class DenseVisionTransformer(VisionTransformer):
                  relative_position: RelativePosition = 'none', with_cls_token: bool = False, final_norm: bool = False,
                  with_cp: bool = False, **options: Any) -> None:
         arch = cut_arch(self.arch_zoo, arch, None, 'num_layers')
-        outputs = [out_indices] if isinstance(out_indices, int) else list(out_indices)
-        self._check(arch['num_layers'], outputs, () if window_size is None else global_blocks)
+        layers = arch['num_layers']
+        outputs = [number + layers if number < 0 else number
+                   for number in ([out_indices] if isinstance(out_indices, int) else out_indices)]
+        global_blocks = () if window_size is None else tuple(global_blocks)
+        for name, numbers in (('out_indices', outputs), ('global_blocks', global_blocks)):
+            if not set(numbers) <= set(range(layers)):
+                raise InputError(f'{name} must name some of {layers} layers, counted from 0, but is {tuple(numbers)}')
         if relative_position not in get_args(RelativePosition):
             raise InputError(f'relative_position must be one of {", ".join(get_args(RelativePosition))}, but is '
                              f'{relative_position!r}')
@@ -81,12 +86,6 @@ class DenseVisionTransformer(VisionTransformer):
         self._set_attention(windows, token_grid(read_size(input_size), (patch_size, patch_size)), relative_position)
         if with_cp:
             recompute_blocks(self.layers)
-
-    @staticmethod
-    def _check(layers: int, outputs: Sequence[int], global_blocks: Sequence[int]) -> None:
-        for name, numbers in (('out_indices', outputs), ('global_blocks', global_blocks)):
-            if not set(numbers) <= set(range(-layers if numbers is outputs else 0, layers)):
-                raise InputError(f'{name} must name some of {layers} layers, counted from 0, but is {tuple(numbers)}')
 
     def _set_attention(self, windows: Sequence[tuple[int, int] | None], grid: tuple[int, int],
                        relative_position: RelativePosition) -> None:

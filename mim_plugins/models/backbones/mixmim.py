@@ -102,7 +102,7 @@ class MixMIMTransformer(SinCosTable, StockMixMIMTransformer):
             if with_cp or self.use_checkpoint:
                 recompute_blocks(layer.blocks)
         if out_norms:
-            for stage in set(self.out_indices) - {stages - 1}:
+            for stage in sorted({*self.out_indices} - {stages - 1}):
                 self.add_module(f'norm{stage}', nn.LayerNorm(self.layers[stage].embed_dims))
         del self.absolute_pos_embed  # mmpretrain's is a parameter
         self.add_table('absolute_pos_embed', self.embed_dims, 0, self.resize_positions)

@@ -24,8 +24,8 @@ class _Recomputed:
 def recompute_blocks(blocks: Iterable[nn.Module]) -> None:
     """Let blocks forget what is inside them until their backward, in which they run again.
 
-    Outputs, gradients and names stay the same. What a block reads from its own attributes must not change before the
-    backward.
+    Outputs, gradients and names stay the same; BatchNorm counts each batch twice in its running statistics. What a
+    block reads from its own attributes must not change before the backward.
     """
     for block in blocks:
         block.forward = _Recomputed(block)

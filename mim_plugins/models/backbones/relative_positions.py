@@ -2,6 +2,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -9,6 +10,8 @@ from ...ops import relative_position_index, resize_position_table
 
 # Last rows of a BEiT table: from cls, to cls, cls to itself.
 CLS_ROWS = 3
+# Of which torch's fused attention in half precision wants a multiple.
+_KERNEL_WIDTH = 8
 
 
 class DecomposedPositions(nn.Module):
@@ -36,7 +39,7 @@ class DecomposedPositions(nn.Module):
             grid: Tokens (h, w).
 
         Returns:
-            Queries and keys [B, heads, h * w, head_dims + h + w], and no bias.
+            Queries and keys [B, heads, h * w, D], D being head_dims + h + w or a little more, and no bias.
         """
         places, scale = query.unflatten(2, grid), query.shape[-1]**-.5
         by_rows = torch.einsum('bnhwc,hkc->bnhwk', places, self._offsets(self.rel_pos_h, grid[0]).to(query.dtype))
@@ -44,7 +47,9 @@ class DecomposedPositions(nn.Module):
         rows, columns = (torch.eye(side, dtype=key.dtype, device=key.device) for side in grid)
         cells = torch.cat([rows.repeat_interleave(grid[1], 0), columns.repeat(grid[0], 1)], dim=1)
         positions = torch.cat([by_rows, by_columns], dim=-1).flatten(2, 3) / scale
-        return torch.cat([query, positions], -1), torch.cat([key, cells.expand(*key.shape[:2], -1, -1)], -1), None
+        query, key = torch.cat([query, positions], -1), torch.cat([key, cells.expand(*key.shape[:2], -1, -1)], -1)
+        more = 0, -query.shape[-1] % _KERNEL_WIDTH
+        return F.pad(query, more), F.pad(key, more), None
 
     @staticmethod
     def _offsets(table: Tensor, side: int) -> Tensor:

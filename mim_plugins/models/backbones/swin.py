@@ -12,6 +12,7 @@ from ...ops.positions import token_grid
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
 from .depth import cut_arch
+from .recomputation import recompute_blocks
 from .relative_positions import resize_stored_tables
 from .stages import check_groups
 from .window_attention import WindowAttention, set_stage_groups, set_stage_window, stage_windows, window_at
@@ -44,6 +45,10 @@ class _ResizableWindows:
         for stage, window, grid in zip(self.stages, windows, self._stage_grids(size), strict=True):
             set_stage_window(stage.blocks, window, grid)
 
+    def _recompute(self) -> None:
+        for stage in self.stages:
+            recompute_blocks(stage.blocks)
+
     def _stage_grids(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         """Tokens in height and width of each stage's map for images of ``size`` (H, W)."""
         height, width = token_grid(size, self._patch)
@@ -70,6 +75,7 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
             ``img_size``.
         depth: Number of blocks, counted from the first, that are kept; the others are left out.
         stage_cfgs: As mmpretrain's.
+        with_cp: Compute the blocks' inner results again in the backward instead of keeping them.
         **options: mmpretrain's.
 
     Raises:
@@ -80,7 +86,7 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
     def __init__(self, arch: str | dict = 'tiny', img_size: int | tuple[int, int] = 224,
                  patch_size: int | tuple[int, int] = 4, window_stride: int | None = None,
                  window_size: int | None = None, table_window: int | None = None, depth: int | None = None,
-                 stage_cfgs: Sequence[dict] | dict | None = None,
+                 stage_cfgs: Sequence[dict] | dict | None = None, with_cp: bool = False,
                  **options: Any) -> None:
         arch = cut_arch(self.arch_zoo, arch, depth, 'depths')
         size, stages = to_2tuple(img_size), len(arch['depths'])
@@ -95,6 +101,8 @@ class ResizableSwin(_ResizableWindows, SwinTransformer):
                         for stage, window in zip(per_stage, windows, strict=True)],
             **options)
         self.set_input_size(size)
+        if with_cp:
+            self._recompute()
 
     @staticmethod
     def _with_attention(stage: dict, window: int, table_window: tuple[int, int]) -> dict:
@@ -159,6 +167,7 @@ class ResizableSwinV2(_ResizableWindows, SwinTransformerV2):
         window_size: As in :class:`ResizableSwin`.
         depth: As in :class:`ResizableSwin`.
         pretrained_window_sizes: As mmpretrain's, one per stage; 0 is the current window.
+        with_cp: As in :class:`ResizableSwin`.
         **options: mmpretrain's.
 
     Raises:
@@ -168,7 +177,8 @@ class ResizableSwinV2(_ResizableWindows, SwinTransformerV2):
     def __init__(self, arch: str | dict = 'tiny', img_size: int | tuple[int, int] = 256,
                  patch_size: int | tuple[int, int] = 4, window_stride: int | None = None,
                  window_size: int | None = None, depth: int | None = None,
-                 pretrained_window_sizes: Sequence[int] | None = None, **options: Any) -> None:
+                 pretrained_window_sizes: Sequence[int] | None = None, with_cp: bool = False,
+                 **options: Any) -> None:
         arch = cut_arch(self.arch_zoo, arch, depth, 'depths')
         size, stages = to_2tuple(img_size), len(arch['depths'])
         windows = self._start_windows(size, patch_size, stages, window_size, window_stride)
@@ -179,6 +189,8 @@ class ResizableSwinV2(_ResizableWindows, SwinTransformerV2):
             for block in stage.blocks:
                 block.attn.w_msa.pretrained_window = to_2tuple(window)
         self.set_input_size(size)
+        if with_cp:
+            self._recompute()
 
     def init_weights(self) -> None:
         super().init_weights()
