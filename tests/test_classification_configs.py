@@ -8,7 +8,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmpretrain.structures import DataSample
 
 from mim_plugins.registry import DATASETS, HOOKS, MODELS
 

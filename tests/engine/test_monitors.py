@@ -36,8 +36,8 @@ def train(images: Path, work_dir: Path, config: Path = DEMO, **hooks: dict) -> N
     if config != DEMO:
         options['train_dataloader.dataset.indices'] = None
     cfg = launch.prepare_training(Namespace(
-        config=str(config), cfg_options=options, data_root=str(images), work_dir=str(work_dir), resume=None, encoder=None, amp=None,
-        auto_scale_lr=False, launcher='none'))
+        config=str(config), cfg_options=options, data_root=str(images), work_dir=str(work_dir), resume=None,
+        encoder=None, amp=None, auto_scale_lr=False, launcher='none'))
     cfg.experiment_name = f'monitored_{next(NUMBER)}'
     Runner.from_cfg(cfg).train()
 

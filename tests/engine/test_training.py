@@ -101,8 +101,8 @@ OTHER_DEMOS = sorted(path for path in DEMO.parent.glob('*.py')
 def test_each_demo_recipe_trains(images, tmp_path, config):
     """FastMIM-P has its own tests."""
     cfg = launch.prepare_training(Namespace(
-        config=str(config), data_root=str(images), work_dir=str(tmp_path), resume=None, encoder=None, amp=None, auto_scale_lr=False,
-        launcher='none', cfg_options={
+        config=str(config), data_root=str(images), work_dir=str(tmp_path), resume=None, encoder=None, amp=None,
+        auto_scale_lr=False, launcher='none', cfg_options={
             'train_dataloader.batch_size': 4, 'train_dataloader.dataset.indices': None,
             'default_hooks.logger.interval': 1}))
     cfg.experiment_name = config.stem
