@@ -243,7 +243,7 @@ def test_training_images_come_with_boxes_and_masks_that_fit(part, coco):
             for box, mask in zip(found.bboxes.tensor, found.masks.masks, strict=True):
                 rows, columns = mask.nonzero()
                 inside = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-                assert box.tolist() == pytest.approx(inside, abs=8)  # JPEG-sized rectangles, enlarged up to 10 times
+                assert box.tolist() == pytest.approx(inside, abs=8)  # pixels of an enlarged image
             heights.add(height)
     assert len(heights) == 1 if part == 'copy-paste' else len(heights) > 1
 

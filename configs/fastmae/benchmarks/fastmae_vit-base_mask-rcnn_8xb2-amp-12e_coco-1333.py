@@ -15,7 +15,7 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=32),
+    data_preprocessor=dict(pad_size_divisor=32, batch_augments=None),
     backbone=dict(relative_position='none', drop_path_rate=0.2))
 train_dataloader = dict(batch_size=2)
 default_hooks = dict(

@@ -2,6 +2,7 @@
 _base_ = 'mask-rcnn-4conv.py'
 
 model = dict(
+    data_preprocessor=dict(pad_size_divisor=1024),  # in tests too: positions are those of 1024 px
     backbone=dict(
         _delete_=True, type='mim_plugins.ConvMAEEncoder', arch='base', multi_scale_fusion=False,
         out_indices=(0, 1, 2), window_size=16, global_blocks=(0, 3, 6, 10), drop_path_rate=0.1),

@@ -4,6 +4,7 @@ _base_ = 'mask-rcnn-4conv.py'
 
 norm_cfg = dict(type='mmpretrain.LN2d', eps=1e-6)
 model = dict(
+    data_preprocessor=dict(pad_size_divisor=1024),  # in tests too: positions are those of 1024 px
     backbone=dict(
         _delete_=True, type='mim_plugins.DenseVisionTransformer', arch='base', img_size=224, input_size=1024,
         out_indices=(11, ), window_size=14, global_blocks=(2, 5, 8, 11), relative_position='decomposed',
