@@ -356,10 +356,14 @@ def test_narrow_detectors_learn_from_boxes_and_masks(part):
     boxes = [[8, 8, 40, 40], [30, 20, 90, 60]]
     images, described = zip(*(sample(64, 96, boxes), sample(64, 64)), strict=True)  # one has no object
     with torch.autocast('cpu', torch.bfloat16):  # as the recipes train on a GPU
-        losses = model.train_step(dict(inputs=list(images), data_samples=list(described)), wrapper)
+        batch = model.data_preprocessor(dict(inputs=list(images), data_samples=list(described)), True)
+        total, losses = model.parse_losses(model(**batch, mode='loss'))
     assert losses.keys() == {'loss', 'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox', 'loss_mask', 'acc'}
     assert all(losses[name].isfinite() and losses[name] > 0 for name in losses if name != 'acc')
     assert losses['loss_mask'].dtype == torch.float32
+    wrapper.backward(total)
+    assert not [name for name, part in model.named_parameters() if part.requires_grad and part.grad is None]
+    wrapper.step()
     assert not [name for name, parameter in model.named_parameters() if not parameter.isfinite().all()]
 
 
