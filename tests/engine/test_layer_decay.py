@@ -28,6 +28,10 @@ ENCODERS = {
     'pvt': dict(type='mim_plugins.PyramidVisionTransformer', arch=STAGES, img_size=64),
     'cmt': dict(type='mim_plugins.CMT', arch={**STAGES, 'stem_channels': 4}, img_size=64),
     'twins': dict(type='SVT', arch=TWINS, norm_after_stage=[False, False, False, True]),
+    'dense': dict(type='mim_plugins.DenseVisionTransformer', arch=VIT, img_size=32, input_size=64, patch_size=8,
+                  out_indices=[1], window_size=2, global_blocks=[1], relative_position='decomposed'),
+    'timm-vit': dict(type='mim_plugins.TIMMEncoder', model_name='test_vit'),
+    'timm-pvt': dict(type='mim_plugins.TIMMEncoder', model_name='pvt_v2_b0'),
 }
 # Layer of one tensor of each kind.
 LAYERS = {
@@ -51,6 +55,10 @@ LAYERS = {
     'cmt': {'stem.0.weight': 0, 'position_biases.0': 0, 'position_biases.3': 4, 'stages.2.1.local.weight': 4},
     'twins': {'patch_embeds.0.projection.weight': 0, 'stages.0.0.attn.qkv.weight': 1,
               'patch_embeds.3.norm.weight': 4, 'norm_after_stage3.weight': 6},
+    'dense': {'pos_embed': 0, 'layers.0.attn.positions.rel_pos_h': 1, 'layers.1.attn.positions.rel_pos_w': 2},
+    'timm-vit': {'timm_model.cls_token': 0, 'timm_model.pos_embed': 0, 'timm_model.blocks.5.attn.qkv.weight': 6,
+                 'timm_model.norm.weight': 6},
+    'timm-pvt': {'timm_model.patch_embed.proj.weight': 0, 'timm_model.stages.3.downsample.proj.weight': 4},
 }
 
 
@@ -83,7 +91,8 @@ def test_groups_of_each_family(family):
     assert {group['layer_id'] for group in groups} == set(range(last + 1))
     assert len(groups) <= 2 * (last + 1)
     free = {name for name, group in found.items() if group['weight_decay'] == 0}
-    named = ('token', 'pos_embed', 'position_bias', 'relative_position_bias_table', 'cpb_mlp', 'logit_scale')
+    named = ('token', 'pos_embed', 'position_bias', 'relative_position_bias_table', 'cpb_mlp', 'logit_scale',
+             'rel_pos')
     assert free == {name for name, parameter in model.named_parameters()
                     if name in found and (parameter.ndim == 1 or any(part in name for part in named))}
     assert {group['weight_decay'] for group in groups} == {0, .1}
