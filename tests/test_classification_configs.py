@@ -11,7 +11,7 @@ from mmengine.optim import build_optim_wrapper
 
 from mim_plugins.registry import DATASETS, HOOKS, MODELS
 
-from .test_configs import CONFIGS, LEAVES, NARROW
+from .test_configs import CONFIGS, LEAVES, NARROW, rates
 
 RECIPES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('*/benchmarks/*.py')
                  if re.search('_(ft|linear|few-shot)_', path.name))
