@@ -2,7 +2,7 @@
 
     python tools/sweep.py CONFIG --grid optim_wrapper.optimizer.lr=5e-4,1e-3,2e-3 \\
         --grid optim_wrapper.paramwise_cfg.layer_decay_rate=.65,.75,.85 --widen 2
-    python tools/sweep.py CONFIG --grid model.backbone.out_indices.0=6,8,10 --gpus 8 -- --amp
+    python tools/sweep.py CONFIG --grid model.backbone.out_indices=6,8,10 --gpus 8 -- --amp
 
 What comes after -- goes to tools/train.py. A point's value is the last one of the metric in its log. If the best point
 lies on a border of an axis of numbers, --widen lets that axis grow, by its own step or ratio. Stopped at any moment and

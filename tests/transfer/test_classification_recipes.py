@@ -96,3 +96,15 @@ def test_the_bias_of_a_linear_classifier_is_not_scaled_by_lars():
     groups = build_optim_wrapper(narrow_classifier(cfg), settings).optimizer.param_groups
     assert {(group.get('lars_exclude', False), group['lr'], group['params'][0].ndim) for group in groups} == {
         (True, 6.4, 1), (False, 6.4, 2)}
+
+
+def test_any_layer_can_be_probed_as_the_sweep_asks_for_it():
+    cfg = read('simmim/benchmarks/simmim_vit-base_linear_8xb2048-100e_in1k-224.py')
+    images, found = torch.randn(1, 3, 224, 224), []
+    for layer in (8, 11):
+        cfg.merge_from_dict({'model.backbone.out_indices': layer})
+        torch.manual_seed(0)
+        encoder = MODELS.build(narrow(cfg.model.backbone)[0])
+        encoder.eval()
+        found += encoder(images)
+    assert [features.shape for features in found] == [(1, 16)] * 2 and not torch.allclose(*found)
