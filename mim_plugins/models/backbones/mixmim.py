@@ -62,7 +62,7 @@ class MixMIMTransformer(SinCosTable, StockMixMIMTransformer):
             windows and are attended. It needs a ``window_size``.
         large_window_blocks: For some stages the numbers of blocks with larger windows, all counted from 0.
         large_window: Side of those.
-        out_indices: Stages to give.
+        out_indices: Stages to give; None gives the last.
         out_norms: Norm the map of every stage that is given; otherwise that of the last one only.
         resize_positions: Positions for other sizes are those of the checkpoint, resized, instead of made anew; None
             does so where ``pad`` is on.
@@ -78,7 +78,7 @@ class MixMIMTransformer(SinCosTable, StockMixMIMTransformer):
                  window_stride: int = 16, window_size: int | Sequence[int] | None = None,
                  table_window: int | None = None, depth: int | None = None, pad: bool = False,
                  large_window_blocks: Mapping[int, Sequence[int]] | None = None, large_window: int = 32,
-                 out_indices: Sequence[int] = (3, ), out_norms: bool = False, resize_positions: bool | None = None,
+                 out_indices: Sequence[int] | None = None, out_norms: bool = False, resize_positions: bool | None = None,
                  with_cp: bool = False, **options: Any) -> None:
         arch = cut_arch(self.arch_zoo, arch, depth, 'depths')
         size, stages = read_size(img_size), len(arch['depths'])
@@ -87,7 +87,7 @@ class MixMIMTransformer(SinCosTable, StockMixMIMTransformer):
         self.patch_size = patch_size
         self.pad = pad
         self.resize_positions = pad if resize_positions is None else resize_positions
-        self.out_indices = check_outputs(out_indices, stages)
+        self.out_indices = check_outputs([stages - 1] if out_indices is None else out_indices, stages)
         self._window_sizes = [window_size] * stages if isinstance(window_size, int) else window_size
         self._window_stride = window_stride
         self._large_windows = {
