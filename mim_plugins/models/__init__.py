@@ -15,17 +15,19 @@ from .backbones import (
     SinCosVisionTransformer,
     TIMMEncoder,
 )
-from .classifiers import ConvPoolNeck, FrozenEncoderClassifier
-from .detection import Float32RoIExtractor, Float32RPNHead, PooledLevel
+from .classifiers import FrozenEncoderClassifier
+from .detection import Float32RoIExtractor, Float32RPNHead
 from .fills import Fill, ImageTokenFill, MixFill, PatchTokenFill, TokenDropFill
 from .heads import ReconstructionHead
 from .losses import ReconstructionLoss
 from .necks import (
+    ConvPoolNeck,
     Decoder,
     InverseSwinDecoder,
     LinearDecoder,
     MAEDecoder,
     MLPDecoder,
+    PooledLevel,
     RescaledLevels,
     SimpleFeaturePyramid,
     TransformerDecoder,

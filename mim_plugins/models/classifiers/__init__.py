@@ -1,4 +1,3 @@
-from .conv_pool import ConvPoolNeck
 from .frozen_encoder import FrozenEncoderClassifier
 
-__all__ = ['ConvPoolNeck', 'FrozenEncoderClassifier']
+__all__ = ['FrozenEncoderClassifier']

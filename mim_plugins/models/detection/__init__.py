@@ -1,6 +1,5 @@
 """Parts of detectors that mmdet lacks; nothing here imports mmdet before it is built."""
-from .pooled_level import PooledLevel
 from .roi_extractor import Float32RoIExtractor
 from .rpn_head import Float32RPNHead
 
-__all__ = ['Float32RPNHead', 'Float32RoIExtractor', 'PooledLevel']
+__all__ = ['Float32RPNHead', 'Float32RoIExtractor']

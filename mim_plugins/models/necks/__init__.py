@@ -1,12 +1,14 @@
 from .base import Decoder
+from .conv_pool import ConvPoolNeck
 from .inverse_swin import InverseSwinDecoder
 from .linear import LinearDecoder, MLPDecoder
 from .mae_decoder import MAEDecoder
+from .pooled_level import PooledLevel
 from .rescaled_levels import RescaledLevels
 from .simple_pyramid import SimpleFeaturePyramid
 from .transformer_decoder import TransformerDecoder
 
 __all__ = [
-    'Decoder', 'InverseSwinDecoder', 'LinearDecoder', 'MAEDecoder', 'MLPDecoder', 'RescaledLevels',
-    'SimpleFeaturePyramid', 'TransformerDecoder'
+    'ConvPoolNeck', 'Decoder', 'InverseSwinDecoder', 'LinearDecoder', 'MAEDecoder', 'MLPDecoder', 'PooledLevel',
+    'RescaledLevels', 'SimpleFeaturePyramid', 'TransformerDecoder'
 ]
