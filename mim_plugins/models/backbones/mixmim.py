@@ -78,8 +78,8 @@ class MixMIMTransformer(SinCosTable, StockMixMIMTransformer):
                  window_stride: int = 16, window_size: int | Sequence[int] | None = None,
                  table_window: int | None = None, depth: int | None = None, pad: bool = False,
                  large_window_blocks: Mapping[int, Sequence[int]] | None = None, large_window: int = 32,
-                 out_indices: Sequence[int] | None = None, out_norms: bool = False, resize_positions: bool | None = None,
-                 with_cp: bool = False, **options: Any) -> None:
+                 out_indices: Sequence[int] | None = None, out_norms: bool = False,
+                 resize_positions: bool | None = None, with_cp: bool = False, **options: Any) -> None:
         arch = cut_arch(self.arch_zoo, arch, depth, 'depths')
         size, stages = read_size(img_size), len(arch['depths'])
         self._check_windows(arch['depths'], window_size, pad, large_window_blocks or {})
