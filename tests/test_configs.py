@@ -117,9 +117,16 @@ def test_the_metafile_names_every_recipe_as_it_is(method):
     assert f'configs/{method}/metafile.yml' in load(CONFIGS.parent / 'model-index.yml')['Import']
 
 
+@pytest.mark.parametrize('method', METHODS)
+def test_the_readme_lists_every_transfer_recipe(method):
+    readme = (CONFIGS / method / 'README.md').read_text()
+    assert all(f'[{path.stem}](benchmarks/{path.name})' in readme
+               for path in (CONFIGS / method / 'benchmarks').glob('*.py'))
+
+
 def test_file_names_are_unique():
     """``mim train mim_plugins NAME`` finds a config by its file name."""
-    names = [Path(name).name for name in LEAVES]
+    names = [path.name for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts]
     assert len(set(names)) == len(names)
 
 

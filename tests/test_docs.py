@@ -28,5 +28,5 @@ def test_links_and_named_files_exist(page):
     text = page.read_text()
     links = [link.split('#')[0] for link in re.findall(r'\]\(([^)\s]+)\)', text) if '://' not in link]
     assert [link for link in links if link and not (page.parent / link).exists()] == []
-    files = re.findall(r'\b(?:configs|tools|benchmarks|requirements)/[\w./-]+\.(?:py|sh|txt|yml)\b', text)
+    files = re.findall(r'(?<!\]\()\b(?:configs|tools|benchmarks|requirements)/[\w./-]+\.(?:py|sh|txt|yml)\b', text)
     assert [name for name in files if not (ROOT / name).exists()] == []
