@@ -1,4 +1,5 @@
 """Weights either match or are refused in words."""
+from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from zipfile import is_zipfile
 
 import numpy as np
 import torch
+from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
@@ -99,6 +101,21 @@ def read_file(path: str | Path) -> Any:
         held = f' (it holds {name_some(unread)})' if unread else ''
         raise InputError(f'{path} is damaged, or holds objects that cannot be read without running code from it{held}: '
                          'have whoever made it save the weights alone') from error
+
+
+def check_harmless(path: str | Path) -> None:
+    """Refuse a file whose reading by mmengine would run code from it.
+
+    Raises:
+        InputError: It holds objects of classes that neither mmengine nor a usual training saves.
+    """
+    if not is_zipfile(path):
+        return
+    with safe_globals([*_NUMPY, HistoryBuffer, Namespace, getattr, slice]):  # mmengine's own and usual ones
+        held = get_unsafe_globals_in_checkpoint(path)
+    if held:
+        raise InputError(f'{path} holds objects of other classes ({name_some(held)}), whose reading may run code: have '
+                         'its weights saved alone, or take the encoder out with tools/convert_checkpoint.py')
 
 
 def load_checkpoint(path: str | Path) -> dict:

@@ -27,6 +27,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.input_size and (len(args.input_size) > 2 or min(args.input_size) < 1):
         parser.error('--input-size wants one or two positive numbers')
+    for name in ('window_size', 'heads'):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            parser.error(f'--{name.replace("_", "-")} wants a positive number')
     return args
 
 
@@ -34,8 +37,14 @@ def main() -> None:
     args = parse_args()
     from mim_plugins.checkpoints import check_file
     check_file(args.checkpoint)
+    if args.out.is_dir():
+        raise InputError(f'{args.out} is a folder: name a file')
     if args.out.exists() and not args.force:
         raise InputError(f'{args.out} is there already: name another file, or overwrite it with --force')
+    try:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'{args.out} cannot be written: {error.strerror}') from error
     from mmengine.logging import MMLogger
     MMLogger.get_instance('conversion', log_level='WARNING')  # the initialisation of each parameter is no news here
     from mim_plugins.transfer.conversion import convert, describe, read_encoder, write_conversion

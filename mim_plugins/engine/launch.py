@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ..checkpoints import check_file, latest_checkpoint
+from ..checkpoints import check_file, check_harmless, latest_checkpoint
 from ..errors import InputError
 
 _WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
@@ -244,6 +244,7 @@ def _start_cpu_processes(cfg: Config) -> None:
 def _check_checkpoint(path: str | None) -> None:
     if path and '://' not in path:
         check_file(path)
+        check_harmless(path)  # mmengine's reader would run what it holds
 
 
 def _set_encoder(cfg: Config, path: str | None) -> None:
@@ -275,6 +276,8 @@ def prepare_training(args: Namespace) -> Config:
     _check_checkpoint(cfg.get('load_from'))
     if not cfg.get('resume') and not cfg.get('load_from'):
         _set_encoder(cfg, args.encoder)
+    elif args.encoder:
+        raise InputError(f'--encoder starts a training, but this one goes on from {cfg.load_from}: leave one out')
     _set_precision(cfg, args.amp)
     processes = world_size(args.launcher)
     if args.auto_scale_lr or cfg.get('auto_scale_lr', {}).get('enable'):

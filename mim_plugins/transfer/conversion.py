@@ -15,8 +15,7 @@ from ..files import write_whole
 from ..registry import MODELS
 from ..version import __version__
 from .deduction import deduced_settings
-from .loading import LoadReport, Reading, load_reading
-from .released import from_released
+from .loading import LoadReport, Reading, load_reading, readings
 from .settings import encoder_settings, for_transfer, in_config, resized, stored_model
 
 # What reads the result.
@@ -33,14 +32,14 @@ class StoredEncoder:
         layout: Whose layout the file has; None for a training of this package.
         source: The file's name.
         sha256: Hash of the file.
-        left_out: Number of the file's tensors that are not the encoder's, as a decoder's.
+        heads_assumed: The number of heads was not told.
     """
     weights: dict[str, Tensor]
     settings: dict[str, Any]
     layout: str | None
     source: str
     sha256: str
-    left_out: int
+    heads_assumed: bool
 
 
 def read_encoder(path: str | Path, num_heads: int | None = None) -> StoredEncoder:
@@ -56,32 +55,53 @@ def read_encoder(path: str | Path, num_heads: int | None = None) -> StoredEncode
     stored = read_file(path)
     meta = stored.get('meta') if isinstance(stored, Mapping) else None
     meta = meta if isinstance(meta, Mapping) else {}
-    tensors = _tensors(stored)
-    names = {name: tensor for name, tensor in tensors.items() if name.startswith('backbone.')}
-    released = from_released(tensors)
-    if released is not None:
-        renamed, layout = released
-        weights = _without_prefix(renamed)
-        settings = deduced_settings(weights, num_heads)
-    elif names and (model := stored_model(meta)):
-        layout, weights, settings = None, _without_prefix(names), encoder_settings({
-            **model, **({'input_size': meta['input_size']} if meta.get('input_size') else {})})
-    elif isinstance(meta.get('encoder'), Mapping):
-        weights, layout, settings = _without_prefix(names) or tensors, None, dict(meta['encoder'])
-    else:
+    found = _of_a_run(stored, meta) or _released(stored, meta, num_heads)
+    if found is None:
+        first = next((list(reading.weights) for reading in readings(stored) if reading.weights), [])
         raise InputError(f'{path} has an unknown layout: neither a training of this package, nor a released file of '
-                         f'SimMIM, MixMIM, MAE, ConvMAE, FastMIM or timm; its tensors are {name_some(list(tensors))}')
-    return StoredEncoder(weights, settings, layout, Path(path).name, _sha256(path), len(tensors) - len(weights))
+                         'SimMIM, MixMIM, MAE, ConvMAE, FastMIM or timm; '
+                         + (f'its tensors are {name_some(first)}' if first else 'it holds no tensors'))
+    weights, settings, layout, assumed = found
+    return StoredEncoder(weights, settings, layout, Path(path).name, _sha256(path), assumed)
 
 
-def _tensors(stored: Any) -> dict[str, Tensor]:
-    """The state dict of a file, without what wrappers of the model put before its names."""
-    for key in ('state_dict', 'model', 'teacher'):
-        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
-            stored = stored[key]
-            break
-    items = stored.items() if isinstance(stored, Mapping) else ()
-    return {name.removeprefix('module.'): value for name, value in items if isinstance(value, Tensor)}
+_Found = tuple[dict[str, Tensor], dict[str, Any], str | None, bool]
+
+
+def _of_a_run(stored: Any, meta: Mapping[str, Any]) -> _Found | None:
+    """The encoder of a training, which left its config, or of a converted file, which tells it."""
+    if not isinstance(stored, Mapping) or not isinstance(stored.get('state_dict'), Mapping):
+        return None
+    tensors = {name: tensor for name, tensor in stored['state_dict'].items() if isinstance(tensor, Tensor)}
+    weights = _without_prefix(tensors)
+    if isinstance(meta.get('encoder'), Mapping) and meta.get('target') != 'timm':
+        return weights or tensors, dict(meta['encoder']), None, False
+    model = stored_model(meta)
+    if not weights or not model:
+        return None
+    size = {'input_size': meta['input_size']} if meta.get('input_size') else {}
+    return weights, encoder_settings({**model, **size}), None, False
+
+
+def _released(stored: Any, meta: Mapping[str, Any], num_heads: int | None) -> _Found | None:
+    """The encoder of a released file, or of one that was converted for timm, which tells its config."""
+    reading = next((reading for reading in readings(stored) if reading.layout and _is_renamed(reading)), None)
+    if reading is None:
+        return None
+    if isinstance(meta.get('encoder'), Mapping):
+        return reading.weights, dict(meta['encoder']), reading.layout, False
+    settings = deduced_settings(reading.weights, num_heads, reading.layout)
+    assumed = num_heads is None and settings['type'] in _SILENT_HEADS
+    return reading.weights, settings, reading.layout, assumed
+
+
+# Encoders whose tensors do not tell the number of heads.
+_SILENT_HEADS = ('mmpretrain.VisionTransformer', 'mim_plugins.ConvMAEEncoder')
+
+
+def _is_renamed(reading: Reading) -> bool:
+    """Whether a layout was recognised, other than by a prefix that any tensors may get."""
+    return reading.layout != "timm's"
 
 
 def _without_prefix(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -135,6 +155,9 @@ def convert(stored: StoredEncoder, target: str, input_size: tuple[int, int] | No
     if target not in TARGETS:
         raise InputError(f'the target must be one of {", ".join(TARGETS)}, but is {target!r}')
     settings = resized(for_transfer(stored.settings, keep_shared_bias=target == 'plain'), input_size, window_size)
+    if target == 'timm':
+        from .timm_export import for_timm
+        settings = for_timm(settings)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         encoder = MODELS.build(settings)
@@ -146,7 +169,8 @@ def convert(stored: StoredEncoder, target: str, input_size: tuple[int, int] | No
     meta = dict(
         mim_plugins=__version__, source=stored.source, sha256=stored.sha256, layout=stored.layout or 'mim_plugins',
         source_encoder=_plain(stored.settings), encoder=_plain(settings), target=target, resized=list(report.resized),
-        started_at_random=list(report.new), left_out=stored.left_out + len(report.unused))
+        heads_assumed=stored.heads_assumed,
+        started_at_random=list(report.new), unused=list(report.unused))
     weights = dict(encoder.state_dict())
     if target == 'timm':
         from .timm_export import to_timm
@@ -159,7 +183,11 @@ def convert(stored: StoredEncoder, target: str, input_size: tuple[int, int] | No
 def describe(conversion: Conversion, path: str | Path) -> str:
     """What was converted, and how the written file is used."""
     meta = conversion.meta
-    lines = [str(conversion.report), f'{meta["left_out"]} tensors of the pre-training left out', '']
+    heads = meta['encoder'].get('arch', {}).get('num_heads') if meta['heads_assumed'] else None
+    lines = [str(conversion.report)]
+    if heads:
+        lines.append(f'{heads} attention heads were assumed: --heads states others')
+    lines.append('')
     if meta['target'] == 'timm':
         options = ', '.join(f'{name}={value!r}' for name, value in meta['timm'].items())
         lines += ["timm's model was built and gives the same features:",
@@ -168,7 +196,9 @@ def describe(conversion: Conversion, path: str | Path) -> str:
         from ..models.backbones.blocks import transformer_blocks
         blocks = transformer_blocks(conversion.encoder)
         layers = len(blocks) if blocks and meta['encoder']['type'] != 'mim_plugins.ConvMAEEncoder' else None
-        backbone = in_config(meta['encoder'], meta['target'], layers)
+        timm_model = getattr(conversion.encoder, 'timm_model', None)
+        stages = len(timm_model.feature_info) if timm_model is not None and not layers else 4
+        backbone = in_config(meta['encoder'], meta['target'], layers, stages)
         lines.append(Config(dict(backbone=backbone)).pretty_text.strip())
     if meta['target'] not in ('timm', 'plain'):
         lines.append(f'default_hooks = dict(encoder=dict(checkpoint={str(path)!r}))')
@@ -187,5 +217,7 @@ def _plain(settings: Mapping[str, Any]) -> dict:
 def write_conversion(conversion: Conversion, path: str | Path) -> None:
     """Write weights and meta data as ``state_dict`` and ``meta``; a killed process leaves no part of the file."""
     whole = dict(state_dict=conversion.weights, meta=conversion.meta)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_whole(Path(path), lambda part: torch.save(whole, part))
+    try:
+        write_whole(Path(path), lambda part: torch.save(whole, part))
+    except (OSError, RuntimeError) as error:  # torch's writer raises the latter for folders
+        raise InputError(f'{path} cannot be written: {" ".join(str(error).split())}') from error

@@ -67,6 +67,7 @@ class LoadReport:
         resized: Names of those that came from a tensor of another shape.
         new: Names of those that did not come from the file.
         unused: Names of the file's tensors that went nowhere.
+        beyond: Those of them that are of further blocks like the encoder's, as of a deeper one.
         layout: Whose layout the file has, if its tensors were renamed.
     """
     source: str
@@ -74,6 +75,7 @@ class LoadReport:
     resized: tuple[str, ...]
     new: tuple[str, ...]
     unused: tuple[str, ...]
+    beyond: tuple[str, ...] = ()
     layout: str | None = None
 
     @property
@@ -136,11 +138,16 @@ def load_reading(encoder: nn.Module, reading: Reading, source: str) -> LoadRepor
     shared = {name.rpartition('.')[2]: tensor for name, tensor in weights.items() if name.startswith('rel_pos_bias.')}
     came = {name: weights.get(name, shared.get(name.rpartition('.')[2])) for name in after if name in arrived}
     resized = [name for name, tensor in came.items() if tensor is not None and tensor.shape != after[name].shape]
+    unused = [name for name in weights if name not in before and not (spread and name.startswith('rel_pos_bias.'))]
+    blocks = {_numberless(name) for name in own}
     return LoadReport(
         source=source, total=len(own), resized=tuple(resized), layout=reading.layout,
-        new=tuple(name for name in own if name not in arrived),
-        unused=tuple(name for name in weights if name not in before
-                     and not (spread and name.startswith('rel_pos_bias.'))))
+        new=tuple(name for name in own if name not in arrived), unused=tuple(unused),
+        beyond=tuple(name for name in unused if _numberless(name) in blocks))
+
+
+def _numberless(name: str) -> str:
+    return re.sub(r'\d+', '*', name)
 
 
 def _floats(encoder: nn.Module) -> dict[str, Tensor]:
@@ -157,8 +164,11 @@ def _arrivals(encoder: nn.Module, weights: dict[str, Tensor], before: dict[str, 
     except BaseException as error:
         encoder.load_state_dict(before)
         other = _MISMATCH.findall(str(error))
-        if not other:
+        if not isinstance(error, Exception):
             raise
+        if not other:
+            told = ' '.join(str(error).split()) or type(error).__name__
+            raise InputError(f'{source} does not fit into {type(encoder).__name__}: {told}') from error
         name, theirs, ours = other[0]
         more = f', and {len(other) - 1} more tensors differ' if len(other) > 1 else ''
         raise InputError(f'{source} is of another encoder: {name} is {theirs} there and {ours} here{more}') from error

@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
-from ..ops import read_size
+from ..ops import read_size, token_grid
 from ..registry import MODELS
 
 # Of a pre-training, not of the encoder.
 _PRETRAINING = ('init_cfg', 'depth', 'fused_layers', 'drop_path_rate', 'drop_rate', 'attn_drop_rate', 'with_cp',
-                'frozen_stages')
-_VIT = ('mim_plugins.SinCosVisionTransformer', 'mim_plugins.MFFVisionTransformer', 'MAEViT', 'MFFViT',
-        'mmpretrain.MAEViT', 'mmpretrain.MFFViT')
+                'frozen_stages', 'mask_ratio', 'range_mask_ratio')
+# Encoders whose forward is that of a pre-training -> those with the same weights that serve a classifier.
+_SERVING = {
+    **dict.fromkeys(('mim_plugins.SinCosVisionTransformer', 'mim_plugins.MFFVisionTransformer', 'mmpretrain.MAEViT',
+                     'mmpretrain.MFFViT', 'mmpretrain.MaskFeatViT'), 'mmpretrain.VisionTransformer'),
+    'mmpretrain.SimMIMSwinTransformer': 'mmpretrain.SwinTransformer',
+    'mmpretrain.MixMIMPretrainTransformer': 'mmpretrain.MixMIMTransformer',
+}
 # What else an encoder needs to give maps.
 _FOR_MAPS = {'mim_plugins.ConvMAEEncoder': dict(out_indices=[0, 1, 2]), 'mim_plugins.MixMIMTransformer': dict(pad=True),
              'mim_plugins.ResizableBEiT': dict(out_type='featmap')}
@@ -22,8 +27,10 @@ _FOR_MAPS = {'mim_plugins.ConvMAEEncoder': dict(out_indices=[0, 1, 2]), 'mim_plu
 
 def _value(node: ast.expr) -> Any:
     """A literal, with calls of ``dict`` among it."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
-        return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+        whole = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is None)]
+        stated = {keyword.arg: _value(keyword.value) for keyword in node.keywords if keyword.arg is not None}
+        return {name: item for part in whole for name, item in _value(part).items()} | stated
     if isinstance(node, ast.Dict):
         return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True)}
     if isinstance(node, ast.List | ast.Tuple):
@@ -77,8 +84,9 @@ def for_transfer(settings: Mapping[str, Any], keep_shared_bias: bool = False) ->
     kind = settings['type']
     kept = {name: value for name, value in settings.items() if name not in _PRETRAINING
             or name == 'depth' and kind == 'mim_plugins.TIMMEncoder'}  # there it is timm's, of the whole model
-    if kind in _VIT:
-        kept.update(type='mmpretrain.VisionTransformer', out_type=kept.get('out_type', 'raw'))
+    kept['type'] = _SERVING.get(kind, kind)
+    if kind in _SERVING and kept['type'] == 'mmpretrain.VisionTransformer':
+        kept['out_type'] = kept.get('out_type', 'raw')
         kept.pop('out_indices', None)  # of MFF
     elif kind == 'mim_plugins.ConvMAEEncoder':
         kept['multi_scale_fusion'] = False
@@ -111,24 +119,38 @@ def resized(settings: Mapping[str, Any], input_size: tuple[int, int] | None, win
         changed.update(window_size=window_size)
         for other in {'window_stride', 'table_window'} & changed.keys():
             changed[other] = None
+    if settings['type'] == 'mim_plugins.ResizableSwinV2' and not settings.get('pretrained_window_sizes'):
+        # Its positions are scaled by the window that they were learned with.
+        changed['pretrained_window_sizes'] = _stage_windows(settings)
     return changed
 
 
-def in_config(settings: Mapping[str, Any], target: str, layers: int | None = None) -> dict:
+def _stage_windows(settings: Mapping[str, Any]) -> list[int]:
+    """Side of the windows in each stage of a Swin at the size that its config states."""
+    from ..models.backbones.window_attention import stage_windows, window_at
+    size, patch = read_size(settings['img_size']), settings.get('patch_size', 4)
+    window = settings.get('window_size') or window_at(size, settings['window_stride'])
+    return stage_windows(window, token_grid(size, (patch, patch)), 4)
+
+
+def in_config(settings: Mapping[str, Any], target: str, layers: int | None = None, stages: int = 4) -> dict:
     """Config of the encoder in a classifier, or in a detector or segmenter that wants maps of several depths.
 
     Args:
         settings: Config that :func:`for_transfer` gave.
         target: ``'mmdet'`` and ``'mmseg'`` want maps.
         layers: Number of an encoder's layers that all have one resolution; None for encoders of several stages.
+        stages: Number of those; the last four are given.
     """
     if target not in ('mmdet', 'mmseg'):
         return dict(settings)
     wanted = {name: value for name, value in settings.items() if name != 'out_type'}
-    wanted['out_indices'] = [layers * quarter // 4 - 1 for quarter in (1, 2, 3, 4)] if layers else list(range(4))
+    wanted['out_indices'] = [layers * quarter // 4 - 1 for quarter in (1, 2, 3, 4)] if layers else list(
+        range(max(0, stages - 4), stages))
     if wanted['type'] == 'mmpretrain.VisionTransformer':
-        kept = ('arch', 'img_size', 'patch_size', 'in_channels', 'out_indices')
-        return {**{name: wanted[name] for name in kept if name in wanted}, 'type': 'mim_plugins.DenseVisionTransformer'}
+        own = ('final_norm', 'with_cls_token')
+        return {**{name: value for name, value in wanted.items() if name not in own},
+                'type': 'mim_plugins.DenseVisionTransformer'}
     if wanted['type'] == 'mim_plugins.MixMIMTransformer' and not wanted.get('window_size'):
         side, patch = min(read_size(wanted['img_size'])), wanted.get('patch_size', 4)
         window = side // wanted.pop('window_stride', 16)  # or the map, where that is smaller

@@ -61,6 +61,22 @@ _FAMILIES = {'mmpretrain.VisionTransformer': _vit, 'mim_plugins.ResizableBEiT': 
              'mim_plugins.ResizableSwin': _swin, 'mim_plugins.ResizableSwinV2': _swinv2}
 
 
+def for_timm(settings: Mapping[str, Any]) -> dict:
+    """Config of an encoder with the outputs and tables of timm's.
+
+    Raises:
+        InputError: timm's encoder of this size has another grid.
+    """
+    changed = {**settings, **({'table_window': None} if 'table_window' in settings else {})}
+    if settings['type'] in ('mmpretrain.VisionTransformer', 'mim_plugins.ResizableBEiT'):
+        size, patch = read_size(settings.get('img_size', 224)), settings.get('patch_size', 16)
+        if size[0] % patch or size[1] % patch:
+            raise InputError(f"timm's ViTs take images of whole patches of {patch} px, but the size is "
+                             f'{size[0]}x{size[1]}')
+        changed['out_type'] = 'raw'
+    return changed
+
+
 def to_timm(encoder: nn.Module, settings: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict]:
     """State dict for timm, whose model gives the same features to 1e-5.
 
@@ -95,7 +111,8 @@ def to_timm(encoder: nn.Module, settings: Mapping[str, Any]) -> tuple[dict[str, 
             weights[theirs] = from_unfolded(tensor) if merged else tensor
     missing = model.state_dict().keys() - weights.keys()
     if missing:
-        raise InputError(f"timm's {name} needs {', '.join(sorted(missing)[:3])}, which the encoder has not")
+        raise InputError(f"timm's {name} needs {', '.join(sorted(missing)[:3])}, which the encoder has not: export one "
+                         'with the norm behind its last layer, as pre-training leaves it')
     model.load_state_dict(weights)
     _compare(encoder, model, torch.Size((2, channels, *size)))
     return weights, options

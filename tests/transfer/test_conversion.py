@@ -13,6 +13,7 @@ from mim_plugins.ops import sin_cos_position_embedding
 from mim_plugins.registry import MODELS
 from mim_plugins.transfer import layouts
 from mim_plugins.transfer.conversion import convert, describe, read_encoder, write_conversion
+from mim_plugins.transfer.deduction import deduced_settings
 from mim_plugins.transfer.layouts import from_unfolded, to_unfolded
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
@@ -84,7 +85,7 @@ def fastmim_swin() -> tuple[nn.Module, dict, str]:
 
 def vit(layout: str, **others: Tensor) -> tuple[nn.Module, dict, str]:
     model = varied(timm.create_model('vit_tiny_patch16_224', img_size=32, patch_size=8, embed_dim=32, depth=2,
-                                     num_heads=1, num_classes=0, global_pool='token'))
+                                     num_heads=2, num_classes=0, global_pool='token'))
     model.pos_embed.data = sin_cos_position_embedding((4, 4), 32, 1, columns_first=True)
     return model, {**model.state_dict(), **decoder(), **others}, layout
 
@@ -147,7 +148,7 @@ def saved(path: Path, weights: dict, key: str = 'model') -> Path:
     (mae, 32), (mixmim, 64), (fastmim_cmt, 64), (fastmim_pvtv2, 64)])
 def test_a_released_layout_gives_the_same_features(make, size, tmp_path):
     model, weights, layout = make()
-    stored = read_encoder(saved(tmp_path / 'a.pth', weights), num_heads=1 if make in (fastmim_vit, mae) else None)
+    stored = read_encoder(saved(tmp_path / 'a.pth', weights), num_heads=2 if make in (fastmim_vit, mae) else None)
     assert stored.layout == layout
     done = convert(stored, 'plain')
     assert not done.report.new and not done.report.resized
@@ -159,13 +160,24 @@ def test_a_released_layout_gives_the_same_features(make, size, tmp_path):
 
 def test_swinv2_gives_the_same_features(tmp_path):
     model, weights = swin('swinv2_tiny_window8_256', depths=(1, 1, 1, 1))
+    with pytest.raises(InputError, match='do not tell the windows that it was trained with'):
+        read_encoder(saved(tmp_path / 'timm.pth', weights))
+    for stage in range(4):  # as its authors store it
+        weights[f'layers.{stage}.blocks.0.attn.relative_position_index'] = torch.zeros(4, 4, dtype=torch.int64)
     stored = read_encoder(saved(tmp_path / 'a.pth', simmim(weights, 8)))
-    done = convert(stored, 'plain', input_size=(64, 64), window_size=2)
+    assert stored.settings['img_size'] == 64 and stored.settings['window_size'] == 2
+    done = convert(stored, 'plain')
     images = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        torch.testing.assert_close(done.encoder(images)[-1], features(model, images), atol=1e-5, rtol=1e-5)
-    theirs = convert(stored, 'timm', input_size=(64, 64), window_size=2)
+    torch.testing.assert_close(features(done.encoder, images), features(model, images), atol=1e-5, rtol=1e-5)
+    theirs = convert(stored, 'timm')
     assert all(torch.equal(theirs.weights[name], tensor) for name, tensor in model.state_dict().items())
+    larger = convert(stored, 'plain', input_size=(128, 128), window_size=4)
+    reference = timm.create_model('swinv2_tiny_window8_256', **{
+        **SWIN, 'depths': (1, 1, 1, 1), 'img_size': 128, 'window_size': 4, 'pretrained_window_sizes': (2, 2, 2, 2)})
+    reference.load_state_dict(model.state_dict())
+    images = torch.randn(1, 3, 128, 128)
+    torch.testing.assert_close(features(larger.encoder, images), features(reference.eval(), images), atol=1e-5,
+                               rtol=1e-5)
 
 
 def test_orders_of_merged_patches_are_inverse():
@@ -177,7 +189,7 @@ def test_orders_of_merged_patches_are_inverse():
 @pytest.mark.parametrize('make', [simmim_swin, simmim_vit, fastmim_vit, fastmim_pvtv2])
 def test_timm_gets_what_it_had(make, tmp_path):
     model, weights, _ = make()
-    done = convert(read_encoder(saved(tmp_path / 'a.pth', weights), 1 if make is fastmim_vit else None), 'timm')
+    done = convert(read_encoder(saved(tmp_path / 'a.pth', weights), 2 if make is fastmim_vit else None), 'timm')
     write_conversion(done, tmp_path / 'timm.pth')
     theirs = timm.create_model(**done.meta['timm'], checkpoint_path=str(tmp_path / 'timm.pth')).eval()
     images = torch.randn(1, 3, *(done.meta['encoder'].get('img_size', 64), ) * 2)
@@ -210,7 +222,6 @@ def test_a_run_gives_its_encoder_under_every_name(small_config, tmp_path):
         prefixed = all(name.startswith('backbone.') for name in done.weights)
         assert prefixed == (target in ('mmpretrain', 'mmdet', 'mmseg'))
     assert done.meta['sha256'] == stored.sha256 and done.meta['source'] == 'epoch_1.pth'
-    assert done.meta['left_out'] == len(model.state_dict()) - len(model.backbone.state_dict())
     assert "type='mim_plugins.DenseVisionTransformer'" in describe(convert(stored, 'mmdet'), 'out.pth')
 
 
@@ -220,6 +231,34 @@ def test_a_converted_file_is_converted_again(small_config, tmp_path):
         write_conversion(convert(read_encoder(path), target), tmp_path / 'encoder.pth')
         done = convert(read_encoder(tmp_path / 'encoder.pth'), 'plain')
         assert torch.equal(done.weights['cls_token'], model.backbone.cls_token)
+
+
+def test_heads_are_told_or_assumed_aloud(small_config, tmp_path):
+    model, path = run_checkpoint(tmp_path / 'epoch_1.pth', small_config)
+    write_conversion(convert(read_encoder(path), 'timm'), tmp_path / 'timm.pth')
+    assert read_encoder(tmp_path / 'timm.pth').settings['arch']['num_heads'] == 2  # one per 64 channels would be 1
+    _, weights, _ = fastmim_vit()
+    released = saved(tmp_path / 'a.pth', weights)
+    assert '1 attention heads were assumed' in describe(convert(read_encoder(released), 'plain'), 'out.pth')
+    assert 'assumed' not in describe(convert(read_encoder(released, num_heads=2), 'plain'), 'out.pth')
+    with pytest.raises(InputError, match='an encoder of width 32 cannot have 5 attention heads'):
+        read_encoder(released, num_heads=5)
+
+
+@pytest.mark.parametrize('layout, width, heads', [('MAE', 1280, 16), ('FastMIM', 768, 6), ('MAE', 768, 12)])
+def test_known_encoders_have_their_heads(layout, width, heads):
+    weights = {'layers.0.attn.qkv.weight': None, 'layers.0.ffn.layers.0.0.weight': torch.empty(8, width, device='meta'),
+               'pos_embed': torch.empty(1, 17, width, device='meta'), 'cls_token': None,
+               'patch_embed.projection.weight': torch.empty(width, 1, 8, 8, device='meta')}
+    found = deduced_settings(weights, layout=layout)
+    assert found['arch']['num_heads'] == heads and found['in_channels'] == 1 and found['img_size'] == 32
+
+
+def test_the_teacher_of_a_released_file_is_taken(tmp_path):
+    _, weights, _ = mae()
+    encoder = {f'backbone.{name}': tensor for name, tensor in weights.items() if not name.startswith(('dec', 'mask'))}
+    torch.save(dict(student={'a': torch.zeros(1)}, teacher=encoder), tmp_path / 'dino.pth')
+    assert torch.equal(read_encoder(tmp_path / 'dino.pth').weights['cls_token'], weights['cls_token'])
 
 
 def test_left_out_blocks_start_at_random(small_config, tmp_path):
@@ -265,6 +304,7 @@ def test_what_is_wrong_is_told(small_config, tmp_path):
         convert(stored, 'keras')
     with pytest.raises(InputError, match='VisionTransformer has no windows'):
         convert(stored, 'plain', window_size=7)
+    done = convert(stored, 'plain')
     del stored.weights['layers.1.ln1.weight']
     with pytest.raises(InputError, match='does not hold the whole encoder: layers.1.ln1.weight are missing'):
         convert(stored, 'plain')
@@ -273,6 +313,13 @@ def test_what_is_wrong_is_told(small_config, tmp_path):
     with pytest.raises(InputError, match='cut.pth is not a checkpoint, or one that was cut short'):
         read_encoder(cut)
     _, weights, _ = mixmim()
+    with pytest.raises(InputError, match='of whole patches of 8 px, but the size is 36x36'):
+        convert(read_encoder(path), 'timm', input_size=(36, 36))
+    torch.save(dict(model={}), tmp_path / 'empty.pth')
+    with pytest.raises(InputError, match='it holds no tensors'):
+        read_encoder(tmp_path / 'empty.pth')
+    with pytest.raises(InputError, match='cannot be written'):
+        write_conversion(done, tmp_path / 'no' / 'folder.pth')
     with pytest.raises(InputError, match="timm has no MixMIMTransformer: take the target 'plain'"):
         convert(read_encoder(saved(tmp_path / 'mixmim.pth', weights)), 'timm')
 

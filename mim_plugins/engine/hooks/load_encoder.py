@@ -6,7 +6,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...checkpoints import check_file
-from ...errors import InputError
+from ...errors import InputError, name_some
 from ...registry import HOOKS
 from ...transfer import load_encoder
 
@@ -23,17 +23,19 @@ class LoadEncoderHook(Hook):
     Args:
         checkpoint: File of a pre-training run, a converted or a released one; None starts from random weights.
         coverage: Least share of the encoder's tensors that must come from the file, in [0, 1].
+        allow_deeper: Take the first blocks of an encoder that has more of them.
 
     Raises:
         InputError: No such file, one that was cut short, one of another encoder, or one that covers too little; or the
             model has no ``backbone``.
     """
 
-    def __init__(self, checkpoint: str | None = None, coverage: float = 1.) -> None:
+    def __init__(self, checkpoint: str | None = None, coverage: float = 1., allow_deeper: bool = False) -> None:
         if not 0 <= coverage <= 1:
             raise InputError(f'coverage must be a share in [0, 1], but is {coverage}')
         self.checkpoint = checkpoint
         self.coverage = coverage
+        self.allow_deeper = allow_deeper
         self._whole = False
 
     def before_run(self, runner: Runner) -> None:
@@ -58,6 +60,9 @@ class LoadEncoderHook(Hook):
             raise InputError(f'{type(model).__name__} has no backbone to load {self.checkpoint} into')
         report = load_encoder(model.backbone, self.checkpoint)
         print_log(str(report), 'current')
+        if report.beyond and not self.allow_deeper:
+            raise InputError(f'{self.checkpoint} is of a deeper encoder: {name_some(report.beyond)} have no place in '
+                             f'{type(model.backbone).__name__}; allow_deeper=True takes its first blocks')
         if report.coverage < self.coverage:
             raise InputError(f'{report}; that is {100 * report.coverage:.1f} %, and at least {100 * self.coverage:g} % '
                              'are asked for')

@@ -10,7 +10,9 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...ops import resize_position_embedding, square_grid
 from ...registry import MODELS
+from .relative_positions import resize_stored_tables
 
 
 @MODELS.register_module()
@@ -64,6 +66,7 @@ class TIMMEncoder(TIMMBackbone):
         if with_cp:
             self._asked('with_cp=True', 'set_grad_checkpointing', True)
         self.num_extra_tokens = 0 if out_indices is not None else getattr(self.timm_model, 'num_prefix_tokens', 0)
+        self._register_load_state_dict_pre_hook(self._resize_stored)
         self._size = known.input_size[1:] if fixed else size
         self.set_input_size(size)  # some classes take img_size and forget it
         self._size = size
@@ -77,6 +80,21 @@ class TIMMEncoder(TIMMBackbone):
         if str(getattr(self.timm_model, 'output_fmt', 'NCHW')).endswith('NHWC'):
             return tuple(part.permute(0, 3, 1, 2).contiguous() for part in features)
         return features
+
+    def _resize_stored(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Resize a position embedding and relative-position tables of another size to the model's own, bicubic."""
+        prefix = f'{prefix}timm_model.'
+        own, stored = getattr(self.timm_model, 'pos_embed', None), state_dict.get(f'{prefix}pos_embed')
+        if own is not None and stored is not None and own.ndim == stored.ndim == 3 and own.shape != stored.shape:
+            grid = self.timm_model.patch_embed.grid_size
+            extra = own.shape[1] - grid[0] * grid[1]
+            state_dict[f'{prefix}pos_embed'] = resize_position_embedding(
+                stored, square_grid(stored.shape[1] - extra), grid, extra)
+        tables = [part for part in self.timm_model.modules() if hasattr(part, 'relative_position_bias_table')]
+        if tables:
+            height, width = tables[0].window_size
+            extra = len(tables[0].relative_position_bias_table) - (2 * height - 1) * (2 * width - 1)
+            resize_stored_tables(self.timm_model, state_dict, prefix, extra)
 
     def _asked(self, option: str, method: str, *args: Any, **options: Any) -> None:
         """Call a method of the model on behalf of an option."""
