@@ -15,6 +15,7 @@ from mim_plugins.transfer import layouts
 from mim_plugins.transfer.conversion import convert, describe, read_encoder, write_conversion
 from mim_plugins.transfer.deduction import deduced_settings
 from mim_plugins.transfer.layouts import from_unfolded, to_unfolded
+from mim_plugins.transfer.settings import encoder_settings, for_transfer, in_config, stored_model
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
 SWIN = dict(embed_dim=8, depths=(2, 2, 1, 1), num_heads=(1, 1, 2, 2), img_size=64, window_size=2, num_classes=0)
@@ -231,6 +232,66 @@ def test_a_converted_file_is_converted_again(small_config, tmp_path):
         write_conversion(convert(read_encoder(path), target), tmp_path / 'encoder.pth')
         done = convert(read_encoder(tmp_path / 'encoder.pth'), 'plain')
         assert torch.equal(done.weights['cls_token'], model.backbone.cls_token)
+
+
+def test_windows_of_smaller_maps_are_understood(tmp_path):
+    model, weights = swin(window_size=4)  # the last map of 2 x 2 has a window of its own
+    stored = read_encoder(saved(tmp_path / 'a.pth', simmim(weights, 8)))
+    assert (stored.settings['img_size'], stored.settings['window_size']) == (64, 4)
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(features(convert(stored, 'plain').encoder, images), features(model, images), atol=1e-5,
+                               rtol=1e-5)
+
+
+def test_other_features_are_not_written_for_timm(tmp_path, monkeypatch):
+    stored = read_encoder(saved(tmp_path / 'a.pth', simmim_swin()[1]))
+    monkeypatch.setattr('mim_plugins.transfer.timm_export.from_unfolded', lambda tensor: tensor)
+    with pytest.raises(InputError, match="timm's model gives other features than the encoder: they differ by"):
+        convert(stored, 'timm')
+
+
+def test_a_table_of_another_window_goes_to_timm_in_the_windows_size(small_config, tmp_path):
+    small_config.update(
+        input_size=64, backbone=dict(type='mim_plugins.ResizableSwin', arch=STAGES, window_stride=32, table_window=7,
+                                     out_indices=(3, )),
+        data_preprocessor={**small_config['data_preprocessor'], 'mask': dict(unit=32, ratio=.5)},
+        neck=dict(type='mim_plugins.LinearDecoder', in_channels=64, stride=32))
+    _, path = run_checkpoint(tmp_path / 'epoch_1.pth', small_config)
+    table = 'layers.0.blocks.0.attn.relative_position_bias_table'
+    assert convert(read_encoder(path), 'timm').weights[table].shape == (9, 1)
+
+
+def test_timms_own_encoders_change_their_size(small_config, tmp_path):
+    small_config['backbone'] = dict(type='mim_plugins.TIMMEncoder', model_name='vit_tiny_patch16_224', patch_size=8,
+                                    embed_dim=16, depth=2, num_heads=2)
+    _, path = run_checkpoint(tmp_path / 'epoch_1.pth', small_config)
+    done = convert(read_encoder(path), 'mmpretrain', input_size=(64, 64))
+    assert done.report.resized == ('timm_model.pos_embed', )
+    assert done.encoder(torch.zeros(1, 3, 64, 64))[0].shape[1] == 65
+
+
+@pytest.mark.parametrize('kind, serving', [
+    ('SimMIMSwinTransformer', 'SwinTransformer'), ('MAEViT', 'VisionTransformer'),
+    ('MixMIMPretrainTransformer', 'MixMIMTransformer')])
+def test_mmpretrains_own_pretraining_gives_encoders_that_serve(kind, serving):
+    settings = encoder_settings(dict(backbone=dict(type=kind, arch='base', mask_ratio=.75)))
+    found = for_transfer(settings)
+    assert found['type'] == f'mmpretrain.{serving}' and 'mask_ratio' not in found
+
+
+def test_a_resnet_gives_its_last_four_levels():
+    settings = dict(type='mim_plugins.TIMMEncoder', model_name='resnet10t')
+    assert in_config(settings, 'mmdet', stages=5)['out_indices'] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize('text, model', [
+    ("a = 1\nmodel = dict(b=dict({2: [5, 11]}), c=[dict(d=-1.5), ('e', None)])", dict(b={2: [5, 11]}, c=[
+        dict(d=-1.5), ['e', None]])),
+    ("model = dict(b=1, **dict(c=2))", dict(b=1, c=2)),
+    ('b = 1', None),
+])
+def test_the_model_of_a_stored_config_is_read(text, model):
+    assert stored_model(dict(cfg=text)) == model
 
 
 def test_heads_are_told_or_assumed_aloud(small_config, tmp_path):

@@ -1,4 +1,5 @@
 """Weights of files into encoders, and what is told of it."""
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from mmpretrain.models import VisionTransformer
 from torch import nn
 
-from mim_plugins.checkpoints import read_file
+from mim_plugins.checkpoints import check_harmless, read_file
 from mim_plugins.errors import InputError
 from mim_plugins.registry import HOOKS, MODELS
 from mim_plugins.transfer import load_encoder
@@ -141,6 +142,27 @@ def test_the_hook_loads_or_stops(checkpoint, small_model, monkeypatch):
     hook(checkpoint=str(checkpoint), coverage=.88).before_train(more)
     with pytest.raises(InputError, match='30 of 34 encoder tensors .*; that is 88.2 %, and at least 90 % are'):
         hook(checkpoint=str(checkpoint), coverage=.9).before_train(more)
+
+
+def test_the_hook_refuses_a_deeper_encoder(tmp_path):
+    deep = saved(tmp_path / 'deep.pth', vit(arch={**ARCH, 'num_layers': 3}).state_dict())
+    with pytest.raises(InputError, match=r'deep.pth is of a deeper encoder: layers.2.ln1.weight, .* have no place'):
+        hook(checkpoint=str(deep)).before_train(_Runner(vit()))
+    runner = _Runner(vit())
+    hook(checkpoint=str(deep), allow_deeper=True).before_train(runner)
+    assert torch.equal(runner.model.backbone.cls_token, read_file(deep)['cls_token'])
+
+
+def test_what_else_a_loading_stumbles_over_is_told_with_the_file(tmp_path):
+    path = saved(tmp_path / 'a.pth', vit(with_cls_token=False, out_type='avg_featmap').state_dict())
+    with pytest.raises(InputError, match='a.pth does not fit into VisionTransformer: '):
+        load_encoder(vit(), path)
+
+
+def test_files_that_would_run_code_are_refused_by_the_tools(tmp_path):
+    check_harmless(saved(tmp_path / 'a.pth', dict(model=dict(a=torch.ones(1)), args=Namespace(lr=1.))))
+    with pytest.raises(InputError, match='b.pth holds objects of other classes .*_Settings.*, whose reading may'):
+        check_harmless(saved(tmp_path / 'b.pth', dict(config=_Settings(1))))
 
 
 def test_the_hook_leaves_whole_models_and_random_starts_alone(checkpoint, monkeypatch):
