@@ -61,7 +61,7 @@ def test_recipe_has_a_card(task):
 
 def test_both_tasks_run_from_either_start(folder):
     printed = run_tool(TOOL, '--checkpoint', 'encoder.pth', '--iters', 2, '--work-dir', 'runs', cwd=folder)
-    rows = [line for line in printed.partition('\n| task ')[2].splitlines() if line.startswith('| ')]
+    rows = [line for line in printed.partition('|---:|\n')[2].splitlines() if line.startswith('| ')]
     assert [row.split(' | ')[:3] for row in rows] == [
         ['| detection', '2', 'box AP'], ['| detection', '2', 'mask AP'], ['| segmentation', '2', 'mIoU']]
     assert printed.count('52 of 52 encoder tensors loaded from encoder.pth') == 2

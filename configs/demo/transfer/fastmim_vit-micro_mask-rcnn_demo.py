@@ -3,7 +3,7 @@
 Paper:   Mask R-CNN (arXiv 1703.06870) on ViTDet's pyramid (arXiv 2203.16527) and the encoder of FastMIM
          (arXiv 2212.06593)
 Command: python tools/train.py configs/demo/transfer/fastmim_vit-micro_mask-rcnn_demo.py
-Batch:   1 process x 8; lr 1e-3
+Batch:   1 process x 8; lr 3e-4
 Result:  see tools/demo_transfer.py, which trains it from random weights as well
 """
 _base_ = [
@@ -15,7 +15,6 @@ _base_ = [
 default_scope = 'mmdet'
 visualizer = dict(_delete_=True, type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 default_hooks = dict(visualization=dict(_delete_=True, type='DetVisualizationHook'))
-norm = dict(type='BN')
 roi = dict(out_channels=64, featmap_strides=[2, 4, 8, 16], finest_scale=7)  # digits are 10 to 48 px high
 model = dict(
     data_preprocessor=dict(pad_size_divisor=16),
@@ -31,13 +30,12 @@ model = dict(
     rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(strides=[2, 4, 8, 16, 32])),
     roi_head=dict(
         bbox_roi_extractor=roi,
-        bbox_head=dict(  # two fully connected layers without a norm stop learning at this rate, from either start
-            type='ConvFCBBoxHead', num_shared_convs=2, num_shared_fcs=1, in_channels=64, conv_out_channels=64,
-            fc_out_channels=256, num_classes=10, norm_cfg=norm),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=10),
         mask_roi_extractor=roi,
-        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64, num_classes=10, norm_cfg=norm)),
+        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64, num_classes=10, norm_cfg=dict(type='BN'))),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=64)),
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
         rcnn=dict(sampler=dict(num=16, pos_fraction=0.5))),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=20)))
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
