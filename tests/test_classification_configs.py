@@ -152,6 +152,8 @@ def test_fine_tuning_is_the_papers(name, base, batch, decay, epochs, warmup, dro
     found = rates(cfg)
     assert len(found) == epochs and found[0] < 2e-3 * peak and found[warmup] == pytest.approx(peak)
     assert found[(warmup + epochs) // 2] == pytest.approx(peak / 2, rel=.04) and found[-1] < peak / 100
+    lowest = decay**25  # of the layers below the head of a deep encoder
+    assert rates(cfg, share=lowest) == pytest.approx([lowest * rate for rate in found])
 
 
 @pytest.mark.parametrize('name, lr, batch, epochs, warmup', [

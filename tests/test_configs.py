@@ -130,10 +130,10 @@ def test_file_names_are_unique():
     assert len(set(names)) == len(names)
 
 
-def rates(cfg: Config, epoch_length: int = 10) -> list[float]:
-    """Learning rate at the start of each epoch."""
+def rates(cfg: Config, epoch_length: int = 10, share: float = 1.) -> list[float]:
+    """Learning rate at the start of each epoch, in a group whose peak is a share of the recipe's."""
     parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([parameter], lr=cfg.optim_wrapper.optimizer.lr)
+    optimizer = torch.optim.SGD([parameter], lr=share * cfg.optim_wrapper.optimizer.lr)
     schedulers = []
     for options in cfg.param_scheduler:
         options = dict(options)

@@ -76,6 +76,7 @@ def test_recipe_has_a_card_and_fitting_arithmetic(name):
     assert f'configs/{name} 8\n' in card and len(body.splitlines()) <= 40
     gpus, each, batch, base, again, lr = ARITHMETIC.search(card).groups()
     assert int(gpus) * int(each) == int(batch) == int(again) == cfg.auto_scale_lr.base_batch_size
+    assert cfg.auto_scale_lr.enable is False  # mmdet's tool wants it stated
     assert float(base) * int(batch) / 256 == pytest.approx(float(lr)) == cfg.optim_wrapper.optimizer.lr
     assert cfg.train_dataloader.batch_size == int(each) and f'_{gpus}xb{each}-amp-' in stem
     assert f'NNODES={int(gpus) // 8} ' in card if int(gpus) > 8 else 'NNODES' not in card

@@ -11,13 +11,15 @@ from ..errors import InputError
 from ..files import write_whole
 from .sweeps import read_metric
 
-_NOTE = 'finished.json'
+_NOTE = 'training.json'
+_FINISHED = 'finished'
 
 
 class SweepRuns:
     """Runs a training for each point of a sweep, as a process.
 
-    A point that failed or was stopped leaves its folder, from whose last checkpoint it goes on the next time.
+    A point that failed or was stopped leaves its folder, from whose last checkpoint it goes on the next time if it is
+    asked for by the same command and arguments.
 
     Args:
         command: What trains; the options of tools/train.py are added.
@@ -40,25 +42,24 @@ class SweepRuns:
         options = [f'{key}={value}' for key, value in settings.items()]
         folder = self.work_dir / ','.join(options).replace('/', '_')
         folder.mkdir(parents=True, exist_ok=True)
-        note = dict(command=self.command, arguments=self.arguments)
-        if not self._finished(folder / _NOTE, note):
+        self._claim(folder)
+        if not (folder / _FINISHED).exists():
             print(f'{folder.name} ...', flush=True)
             if not self._train(folder, options):
                 return None
-            write_whole(folder / _NOTE, lambda part: part.write_text(json.dumps(note)))
+            (folder / _FINISHED).touch()
         value = read_metric(folder, self.metric)
         print(f'{folder.name}: {self.metric} {value:.6g}', flush=True)
         return value if math.isfinite(value) else None
 
-    @staticmethod
-    def _finished(path: Path, note: dict) -> bool:
+    def _claim(self, folder: Path) -> None:
+        """Note in a folder what trains there, unless something else does."""
+        path, note = folder / _NOTE, dict(command=self.command, arguments=self.arguments)
         if not path.exists():
-            return False
-        noted = json.loads(path.read_text())
-        if noted != note:
+            write_whole(path, lambda part: part.write_text(json.dumps(note)))
+        elif (noted := json.loads(path.read_text())) != note:
             before = ' '.join(noted['command'] + noted['arguments'])
-            raise InputError(f'{path.parent} holds a training by {before}: take another --work-dir')
-        return True
+            raise InputError(f'{folder} holds a training by {before}: take another --work-dir')
 
     def _train(self, folder: Path, options: list[str]) -> bool:
         resume = ['--resume'] if latest_checkpoint(folder) else []

@@ -108,6 +108,16 @@ def sweep(axes: Sequence[Axis], run: Callable[[dict[str, str]], float | None], w
             grown[axis.key] += 1
 
 
+def _logged(log: Path) -> list[dict]:
+    """Lines of a log; the last one may be cut, where a run was killed."""
+    lines = log.read_text().splitlines()
+    found = [json.loads(line) for line in lines[:-1]]
+    try:
+        return [*found, *map(json.loads, lines[-1:])]
+    except json.JSONDecodeError:
+        return found
+
+
 def read_metric(work_dir: Path, metric: str) -> float:
     """The last value of a metric in the logs of a run, as mmengine's local backend writes them.
 
@@ -116,7 +126,7 @@ def read_metric(work_dir: Path, metric: str) -> float:
     """
     found, names = None, set()
     for log in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        for line in map(json.loads, log.read_text().splitlines()):
+        for line in _logged(log):
             names |= line.keys()
             found = line.get(metric, found)
     if found is None:

@@ -99,6 +99,16 @@ def test_the_last_value_of_all_logs_counts(tmp_path):
         read_metric(tmp_path / 'none', 'top5')
 
 
+def test_a_last_line_that_was_cut_does_not_count(tmp_path):
+    write_log(tmp_path, dict(top1=10., step=1), dict(top1=20., step=2))
+    log = tmp_path / '1/vis_data/scalars.json'
+    log.write_text(log.read_text()[:-4])
+    assert read_metric(tmp_path, 'top1') == 10
+    log.write_text('{"top1"\n' + log.read_text())
+    with pytest.raises(json.JSONDecodeError):
+        read_metric(tmp_path, 'top1')
+
+
 TRAIN = """
 import json, pathlib, sys
 folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
@@ -128,6 +138,19 @@ def test_runs_are_told_resumed_and_not_repeated(tmp_path, capfd):
     assert (tmp_path / 'all/lr=3/output.log').read_text() == 'new\nout of memory\nresuming\n'
     with pytest.raises(InputError, match='lr=2 holds a training by .*train.py: take another --work-dir'):
         run(2, '--amp')
+
+
+def test_a_stopped_run_does_not_go_on_under_other_arguments(tmp_path):
+    script = tmp_path / 'train.py'
+    script.write_text(TRAIN)
+
+    def run(*arguments: str) -> float | None:
+        return SweepRuns([sys.executable, str(script)], tmp_path / 'all', 'top1', arguments)(dict(lr='3'))
+
+    assert run() is None
+    with pytest.raises(InputError, match='lr=3 holds a training by .*train.py: take another --work-dir'):
+        run('--amp')
+    assert run() == 3
 
 
 CONFIG = """

@@ -1,4 +1,5 @@
-# Fine-tuning as MAE's: AdamW, lr = 5e-4 x batch / 256, cosine after 5 epochs of warmup, layer-wise decay .65, bf16.
+# Fine-tuning as MAE's: AdamW, lr = 5e-4 x batch / 256, layer-wise decay .65, bf16; cosine after 5 epochs of warmup to
+# 1e-6, in lower layers to the same share of their own peak.
 base_lr = 5e-4
 batch = 1024
 
@@ -11,7 +12,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay_rate=0.65))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=True, begin=5, end=100, T_max=95, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min_ratio=5e-4, by_epoch=True, begin=5, end=100, T_max=95,
+         convert_to_iter_based=True),
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100)
 auto_scale_lr = dict(base_batch_size=batch)

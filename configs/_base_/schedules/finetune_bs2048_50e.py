@@ -3,7 +3,7 @@ _base_ = 'finetune_bs2048_100e.py'
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, end=10, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=True, begin=10, end=50, T_max=40,
+    dict(type='CosineAnnealingLR', eta_min_ratio=2e-4, by_epoch=True, begin=10, end=50, T_max=40,
          convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=50)

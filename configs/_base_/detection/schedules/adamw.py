@@ -8,5 +8,6 @@ optim_wrapper = dict(
         norm_decay_mult=0.0,
         custom_keys=dict(pos_embed=dict(decay_mult=0.0), relative_position_bias_table=dict(decay_mult=0.0))))
 train_cfg = dict(type='EpochBasedTrainLoop')
+auto_scale_lr = dict(enable=False)  # mmdet's --auto-scale-lr wants it stated
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
