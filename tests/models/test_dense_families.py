@@ -86,6 +86,7 @@ class TestEveryFamily:
         first = dense(images)
         for height, width in ((96, 160), (192, 64)):
             maps = dense(torch.randn(2, 3, height, width))
+            assert all(part.is_contiguous() for part in maps)  # mmcv's RoIAlign takes it for granted
             strides, widths = ([16] * 4, [16] * 4) if plain else ([4, 8, 16, 32], [8, 16, 32, 64])
             assert [part.shape for part in maps] == [
                 (2, channels, height // stride, width // stride)

@@ -27,6 +27,13 @@ def test_boxes_of_float32_maps_are_read_as_mmdet_reads_them():
     assert own.num_inputs == 2 and own.featmap_strides == [4, 8]
 
 
+def test_boxes_of_maps_with_their_channels_last_are_read_rightly():
+    levels = maps()
+    last = tuple(level.to(memory_format=torch.channels_last) for level in levels)
+    own = extractor('mim_plugins.Float32RoIExtractor')
+    assert own(last, RECTANGLES).equal(own(levels, RECTANGLES))
+
+
 def test_boxes_of_bfloat16_maps_are_read_in_float32():
     levels = maps(torch.bfloat16)
     with pytest.raises(NotImplementedError):

@@ -111,7 +111,7 @@ class ResizableBEiT(BEiTViT):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Encode images [B, C, H, W] of any size as mmpretrain's encoder does."""
         self.set_input_size(tuple(x.shape[-2:]))
-        return super().forward(x)
+        return tuple(output.contiguous() for output in super().forward(x))
 
     def _prepare_relative_position_bias_table(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # mmpretrain's own needs scipy.interpolate.interp2d, which is gone.

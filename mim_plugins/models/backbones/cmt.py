@@ -173,7 +173,7 @@ class CMT(BaseModule):
             if number == len(self.stages) - 1 and self.norm is not None:
                 maps = tokens_to_map(self.norm(map_to_tokens(maps)), grid)
             if number in self.out_indices:
-                outputs.append(maps)
+                outputs.append(maps.contiguous())
         return tuple(outputs)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:

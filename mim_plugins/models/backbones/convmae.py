@@ -196,7 +196,7 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
         if mask is not None:
             return tokens
         stages.append(tokens_to_map(tokens, grid))
-        return tuple(stages[number] for number in self.out_indices)
+        return tuple(stages[number].contiguous() for number in self.out_indices)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Layer of a parameter and number of layers, as mmpretrain's layer-wise learning rates want them.

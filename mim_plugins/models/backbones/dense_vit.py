@@ -115,7 +115,8 @@ class DenseVisionTransformer(VisionTransformer):
         return super().forward(x)
 
     def _format_output(self, x: Tensor, hw: tuple[int, int]) -> Tensor:
-        return tokens_to_map(x[:, x.shape[1] - hw[0] * hw[1]:], hw)
+        # mmcv's RoIAlign reads maps as if they were contiguous, whatever their strides.
+        return tokens_to_map(x[:, x.shape[1] - hw[0] * hw[1]:], hw).contiguous()
 
     def _prepare_pos_embed(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # mmpretrain's own reads the number of extra tokens off the module; a checkpoint may have been made without cls.

@@ -205,7 +205,7 @@ class MixMIMTransformer(SinCosTable, StockMixMIMTransformer):
                 tokens = block(tokens)
             if stage in self.out_indices:
                 norm = self.norm if layer.downsample is None else getattr(self, f'norm{stage}', nn.Identity())
-                maps.append(tokens_to_map(norm(tokens), grid))
+                maps.append(tokens_to_map(norm(tokens), grid).contiguous())
             if layer.downsample is not None:
                 tokens, grid = layer.downsample(tokens, grid)
         return tuple(maps)

@@ -199,7 +199,8 @@ class PyramidVisionTransformer(BaseModule):
                 tokens = self.norm(tokens)
             features = tokens_to_map(tokens[:, tokens.shape[1] - grid[0] * grid[1]:], grid)
             if number in self.out_indices:
-                outputs.append(tokens[:, 0] if number == last and self.out_type == 'cls_token' else features)
+                outputs.append(
+                    tokens[:, 0] if number == last and self.out_type == 'cls_token' else features.contiguous())
         return tuple(outputs)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:

@@ -74,8 +74,9 @@ class TIMMEncoder(TIMMBackbone):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Encode images [B, C, H, W] into maps [B, C, h, w] or tokens [B, num_extra_tokens + N, C]."""
         if self._out_indices is not None:
-            return tuple(self.timm_model.forward_intermediates(
-                x, indices=self._out_indices, norm=self._final_norm, intermediates_only=True))
+            maps = self.timm_model.forward_intermediates(
+                x, indices=self._out_indices, norm=self._final_norm, intermediates_only=True)
+            return tuple(level.contiguous() for level in maps)
         features = super().forward(x)
         if str(getattr(self.timm_model, 'output_fmt', 'NCHW')).endswith('NHWC'):
             return tuple(part.permute(0, 3, 1, 2).contiguous() for part in features)

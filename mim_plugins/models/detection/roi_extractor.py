@@ -9,9 +9,11 @@ from ...registry import MODELS
 
 @MODELS.register_module()
 class Float32RoIExtractor(BaseModule):
-    """mmdet's extractor on maps and boxes in float32, also under autocast.
+    """mmdet's extractor on contiguous maps and boxes in float32, also under autocast.
 
-    RoIAlign has no bfloat16, whose 8 significant bits would also round a corner near 1000 px to a multiple of 4.
+    mmcv's RoIAlign does not look at the strides of a map: of one that is laid out with its channels last it reads other
+    places without a word. It has no bfloat16, whose 8 significant bits would also round a corner near 1000 px to a
+    multiple of 4.
 
     Args:
         **options: Those of mmdet's ``SingleRoIExtractor``.
@@ -42,4 +44,4 @@ class Float32RoIExtractor(BaseModule):
         Returns:
             float32 [K, C, side, side].
         """
-        return self.extractor(tuple(level.float() for level in maps), rois.float(), roi_scale_factor)
+        return self.extractor(tuple(level.float().contiguous() for level in maps), rois.float(), roi_scale_factor)

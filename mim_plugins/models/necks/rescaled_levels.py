@@ -41,5 +41,6 @@ class RescaledLevels(BaseModule):
         if len(features) != 4:
             raise InputError(f'four maps are rescaled, but {len(features)} came: out_indices of the encoder must name '
                              'four layers')
-        return tuple(rescale(norm(level)) for rescale, norm, level in zip(
+        # mmcv's RoIAlign does not look at strides.
+        return tuple(rescale(norm(level)).contiguous() for rescale, norm, level in zip(
             self.rescale, self.norms, features, strict=True))

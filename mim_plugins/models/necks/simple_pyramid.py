@@ -50,6 +50,7 @@ class SimpleFeaturePyramid(BaseModule):
             raise InputError(f'the pyramid is made of one map, but {len(features)} came: out_indices of the encoder '
                              'must name its last layer only')
         levels = [project(rescale(features[0])) for rescale, project in zip(self.rescale, self.project, strict=True)]
+        levels = [level.contiguous() for level in levels]  # mmcv's RoIAlign does not look at strides
         while len(levels) < self.num_outs:
             levels.append(self.halve(levels[-1]))
         return tuple(levels)
