@@ -20,7 +20,7 @@ class INaturalist(BaseDataset):
         **options: mmengine's BaseDataset's.
 
     Raises:
-        InputError: The file is missing or something else, or an image has not exactly one label.
+        InputError: The file is missing or something else, has no images, or an image has not exactly one label.
     """
 
     def __init__(self, ann_file: str, data_root: str = '', **options: Any) -> None:
@@ -34,14 +34,19 @@ class INaturalist(BaseDataset):
             names = {category['id']: str(category['name']) for category in contents['categories']}
             labels = {number: label for label, number in enumerate(sorted(names))}
             found = {annotation['image_id']: labels[annotation['category_id']] for annotation in annotations}
+            paths = {image['id']: str(Path(self.data_root) / image['file_name']) for image in images}
         except OSError as error:
             raise InputError(f'expected annotations of iNaturalist at {self.ann_file}: {error.strerror}') from error
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f'{self.ann_file} is not a JSON file with images, annotations and categories as '
                              f'iNaturalist has them: {type(error).__name__} {error}') from error
-        if len(found) != len(annotations) or found.keys() != {image['id'] for image in images}:
+        if not images:
+            raise InputError(f'{self.ann_file} must have images, but has none')
+        if len(paths) != len(images):
+            raise InputError(f'{self.ann_file} must have an id of its own for each image, but has {len(paths)} for '
+                             f'{len(images)} images')
+        if len(found) != len(annotations) or found.keys() != paths.keys():
             raise InputError(f'{self.ann_file} must have exactly one label for each image, but has {len(annotations)} '
                              f'for {len(images)} images')
         self._metainfo.setdefault('classes', tuple(names[number] for number in sorted(names)))
-        return [dict(img_path=str(Path(self.data_root) / image['file_name']), gt_label=found[image['id']])
-                for image in images]
+        return [dict(img_path=path, gt_label=found[number]) for number, path in paths.items()]

@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..registry import DATASETS
 
 # Places205 has commas, Places365 spaces and a slash before each path of its training list.
-_LINE = re.compile(r'/?(.+)[ ,](\d+)')
+_LINE = re.compile(r'/*([^/].*)[ ,](\d+)')
 
 
 @DATASETS.register_module()
@@ -22,7 +22,7 @@ class Places(BaseDataset):
         **options: mmengine's BaseDataset's.
 
     Raises:
-        InputError: The list is missing, empty, or a line of it is something else.
+        InputError: The list is missing, empty, not UTF-8, or a line of it is something else.
     """
 
     def __init__(self, ann_file: str, data_root: str = '', data_prefix: str = '', **options: Any) -> None:
@@ -31,9 +31,12 @@ class Places(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """One dict for each image, with ``img_path`` and ``gt_label``."""
         try:
-            lines = Path(self.ann_file).read_text().splitlines()
+            lines = Path(self.ann_file).read_text(encoding='utf-8').splitlines()
         except OSError as error:
             raise InputError(f'expected a list of Places at {self.ann_file}: {error.strerror}') from error
+        except UnicodeDecodeError as error:
+            raise InputError(f'expected a list of Places in UTF-8 at {self.ann_file}, but its byte {error.start} is '
+                             f'none: {error.reason}') from error
         found = [_LINE.fullmatch(line.strip()) for line in lines]
         if not found or None in found:
             number = found.index(None) if found else 0

@@ -37,6 +37,11 @@ def test_inaturalist(tmp_path):
     (dict(images=[]), "as iNaturalist has them: KeyError 'annotations'"),
     ({**INAT, 'annotations': INAT['annotations'][:1]}, 'exactly one label for each image, but has 1 for 2 images'),
     ({**INAT, 'annotations': 2 * INAT['annotations']}, 'exactly one label for each image, but has 4 for 2 images'),
+    ({**INAT, 'images': [dict(id=7), INAT['images'][1]]}, "as iNaturalist has them: KeyError 'file_name'"),
+    ({**INAT, 'images': [7, 9]}, 'as iNaturalist has them: TypeError'),
+    ({**INAT, 'images': [dict(id=7, file_name=3)]}, 'as iNaturalist has them: TypeError'),
+    ({**INAT, 'images': [], 'annotations': []}, 'must have images, but has none'),
+    ({**INAT, 'images': [*INAT['images'], INAT['images'][0]]}, 'an id of its own for each image, but has 2 for 3 images'),
 ])
 def test_inaturalist_refuses(tmp_path, contents, sentence):
     with pytest.raises(InputError, match=sentence):
@@ -44,7 +49,7 @@ def test_inaturalist_refuses(tmp_path, contents, sentence):
 
 
 def places(folder: Path, text: str, **options):
-    (folder / 'list.txt').write_text(text)
+    (folder / 'list.txt').write_text(text, encoding='utf-8')
     return DATASETS.build(dict(
         type='mim_plugins.Places', data_root=str(folder), ann_file='list.txt', data_prefix='images', **options))
 
@@ -52,6 +57,7 @@ def places(folder: Path, text: str, **options):
 @pytest.mark.parametrize('text', [
     'a/abbey/gsun_1.jpg,0\na/art studio/b.jpg,17\n',
     '/a/abbey/gsun_1.jpg 0\n/a/art studio/b.jpg 17\n',
+    '//a/abbey/gsun_1.jpg 0\n///a/art studio/b.jpg 17\n',
 ])
 def test_places(tmp_path, text):
     assert samples(places(tmp_path, text)) == [
@@ -60,11 +66,19 @@ def test_places(tmp_path, text):
 
 @pytest.mark.parametrize('text, sentence', [
     ('a.jpg 0\nb.jpg\n', "must be a path and a label, but line 2 is 'b.jpg'"),
+    ('// 0\n', "must be a path and a label, but line 1 is '// 0'"),
     ('', "must be a path and a label, but line 1 is ''"),
 ])
 def test_places_refuses(tmp_path, text, sentence):
     with pytest.raises(InputError, match=sentence):
         places(tmp_path, text)
+
+
+def test_places_reads_and_refuses_by_utf_8(tmp_path):
+    assert samples(places(tmp_path, 'a/café.jpg 0\n')) == [(f'{tmp_path}/images/a/café.jpg', 0)]
+    (tmp_path / 'latin.txt').write_bytes('a/café.jpg 0\n'.encode('latin-1'))
+    with pytest.raises(InputError, match='a list of Places in UTF-8 at .*latin.txt, but its byte 5 is none'):
+        DATASETS.build(dict(type='mim_plugins.Places', data_root=str(tmp_path), ann_file='latin.txt'))
 
 
 def test_missing_files_are_told(tmp_path):

@@ -32,6 +32,7 @@ ENCODERS = {
                   out_indices=[1], window_size=2, global_blocks=[1], relative_position='decomposed'),
     'timm-vit': dict(type='mim_plugins.TIMMEncoder', model_name='test_vit'),
     'timm-pvt': dict(type='mim_plugins.TIMMEncoder', model_name='pvt_v2_b0'),
+    'timm-convnext': dict(type='mim_plugins.TIMMEncoder', model_name='test_convnext'),
 }
 # Layer of one tensor of each kind.
 LAYERS = {
@@ -57,8 +58,13 @@ LAYERS = {
               'patch_embeds.3.norm.weight': 4, 'norm_after_stage3.weight': 6},
     'dense': {'pos_embed': 0, 'layers.0.attn.positions.rel_pos_h': 1, 'layers.1.attn.positions.rel_pos_w': 2},
     'timm-vit': {'timm_model.cls_token': 0, 'timm_model.pos_embed': 0, 'timm_model.blocks.5.attn.qkv.weight': 6,
-                 'timm_model.norm.weight': 6},
-    'timm-pvt': {'timm_model.patch_embed.proj.weight': 0, 'timm_model.stages.3.downsample.proj.weight': 4},
+                 'timm_model.norm.weight': 7},
+    'timm-pvt': {'timm_model.patch_embed.proj.weight': 0, 'timm_model.stages.0.blocks.1.attn.q.weight': 2,
+                 'timm_model.stages.0.norm.weight': 2, 'timm_model.stages.1.downsample.proj.weight': 2,
+                 'timm_model.stages.1.blocks.0.mlp.dwconv.weight': 3, 'timm_model.stages.3.downsample.proj.weight': 6,
+                 'timm_model.stages.3.blocks.1.attn.kv.weight': 8, 'timm_model.stages.3.norm.weight': 9},
+    'timm-convnext': {'timm_model.stem.1.weight': 0, 'timm_model.stages.1.downsample.0.weight': 1,
+                      'timm_model.head.norm.weight': 10},
 }
 
 
@@ -122,6 +128,15 @@ def test_shared_and_frozen_parameters():
     groups, found = grouped(model, layer_decay_rate=.5)
     assert sum(len(group['params']) for group in groups) == len(found)
     assert not any(name.startswith('backbone.layers.0.') for name in found)
+
+
+def test_a_parameter_in_two_modules_has_one_group():
+    model = Holder(MODELS.build(ENCODERS['vit']))
+    model.bbox_head.weight = model.backbone.layers[0].attn.qkv.weight
+    groups, found = grouped(model, layer_decay_rate=.5)
+    numbers = [id(parameter) for group in groups for parameter in group['params']]
+    assert len(numbers) == len(set(numbers)) == len(found) == len(list(model.parameters()))
+    assert found['backbone.layers.0.attn.qkv.weight']['layer_id'] == 1
 
 
 def test_a_step_moves_the_last_layer_most():

@@ -56,8 +56,8 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
     updates them together.
 
     ``paramwise_cfg`` takes mmpretrain's ``layer_decay_rate``, ``norm_decay_mult``, ``bias_decay_mult``,
-    ``flat_decay_mult``, and ``custom_keys`` with ``decay_mult`` and ``lr_mult`` for parameters by parts of their
-    names, of which the longest counts.
+    ``flat_decay_mult``, and ``custom_keys`` for parameters by parts of their names, of which the longest counts, with
+    ``decay_mult``, ``lr_mult``, and what the optimizer itself takes per group, such as LARS's ``lars_exclude``.
 
     Raises:
         InputError: From a call, unknown options, an optimizer without ``weight_decay``, or a model without layers.

@@ -201,7 +201,8 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Layer of a parameter and number of layers, as mmpretrain's layer-wise learning rates want them.
 
-        All convolutional stages are layer 0 (released fine-tuning code), each ViT block is one, all else the last.
+        Embeddings, convolutional stages and skips are layer 0 (released fine-tuning code), each ViT block is one; the
+        last is the norm's and of what is not in the encoder.
         """
         layers = self.depths[2] + 2
         first, *rest = param_name.removeprefix(prefix).split('.')

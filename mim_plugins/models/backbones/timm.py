@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,8 @@ from ...errors import InputError
 from ...ops import resize_position_embedding, square_grid
 from ...registry import MODELS
 from .relative_positions import resize_stored_tables
+
+_BLOCK = re.compile(r'stages\.(\d+)\.blocks\.(\d+)\.')
 
 
 @MODELS.register_module()
@@ -112,15 +115,21 @@ class TIMMEncoder(TIMMBackbone):
 
     @cached_property
     def _layers(self) -> dict[str, int]:
-        """Layer of each of the model's parameters, the stem's first."""
-        if not hasattr(self.timm_model, 'group_matcher'):
-            raise InputError(f"layer-wise learning rates need to know the layers, but timm's {self._name} states none")
-        return group_parameters(self.timm_model, self.timm_model.group_matcher(coarse=False), reverse=True)
+        """Layer of each of the model's parameters but those of its final norm, the stem's first."""
+        names = [name for name, _ in self.timm_model.named_parameters()]
+        found = _layers_of_stages(names)
+        if not found:
+            if not hasattr(self.timm_model, 'group_matcher'):
+                raise InputError('layer-wise learning rates need to know the layers, but '
+                                 f"timm's {self._name} states none")
+            found = group_parameters(self.timm_model, self.timm_model.group_matcher(coarse=False), reverse=True)
+        return {name: layer for name, layer in found.items() if not name.startswith(('norm.', 'fc_norm.', 'head.'))}
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Layer of a parameter and number of layers, as mmpretrain's layer-wise learning rates want them.
 
-        Layers are timm's; what is not in the model is the last.
+        Where parameters are called ``stages.N.blocks.M`` each block is a layer, with the norm of its stage and the
+        embedding behind it; elsewhere layers are timm's. The final norm and what is not in the model are the last.
 
         Raises:
             InputError: The model does not state its layers.
@@ -148,6 +157,30 @@ class TIMMEncoder(TIMMBackbone):
                 f'{size[0]}x{size[1]} in its forward: {_first_line(error)}') from error
         finally:
             self.train(training)
+
+
+def _layers_of_stages(names: Sequence[str]) -> dict[str, int]:
+    """Layer of parameters but those of the last stage's norm; none where no parameter is a block's of a stage."""
+    blocks = {(int(match[1]), int(match[2])) for match in map(_BLOCK.match, names) if match}
+    if not blocks:
+        return {}
+    last = max(blocks)[0]
+    depths = [sum(stage == number for stage, _ in blocks) for number in range(last + 1)]
+    found = {}
+    for name in names:
+        first, *rest = name.split('.')
+        if first != 'stages':
+            found[name] = 0
+            continue
+        stage, part = int(rest[0]), rest[1]
+        before = sum(depths[:stage])
+        if part == 'blocks':
+            found[name] = before + int(rest[2]) + 1
+        elif not part.startswith('norm'):
+            found[name] = before
+        elif stage < last:
+            found[name] = before + depths[stage]
+    return found
 
 
 def _first_line(error: Exception) -> str:
