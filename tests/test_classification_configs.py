@@ -51,7 +51,7 @@ def test_recipe_has_a_card_and_fitting_arithmetic(name):
     gpus, per, batch = map(int, re.search(r'(\d+) GPUs x (\d+) = (\d+);', card).groups())
     base, again, lr = map(float, re.search(r'lr = (\S+) x (\d+) / 256 = (\S+)', card).groups())
     assert gpus * per == batch == again == cfg.auto_scale_lr.base_batch_size
-    assert cfg.train_dataloader.batch_size == per and f'_{gpus}xb{per}-' in name
+    assert cfg.train_dataloader.batch_size == per and f'_{gpus}xb{per}-amp-' in name
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(lr) == base * batch / 256
     nodes = re.search(r'NNODES=(\d+)', card)
     assert gpus == 8 * int(nodes[1] if nodes else 1)
@@ -82,8 +82,9 @@ def test_pipelines_and_hooks_build(name):
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         dataset = DATASETS.build({**loader.dataset, 'lazy_init': True})
         assert dataset.pipeline.transforms
-    crop = cfg.val_dataloader.dataset.pipeline[2]
-    assert crop.crop_size == size_of(cfg) and cfg.test_dataloader == cfg.val_dataloader
+    _, resize, crop, _ = cfg.val_dataloader.dataset.pipeline
+    assert (resize.scale, crop.crop_size) == (size_of(cfg) * 256 // 224, size_of(cfg))
+    assert cfg.test_dataloader == cfg.val_dataloader
     assert all(HOOKS.build(hook) for hook in cfg.default_hooks.values() if hook.type.startswith('mim_plugins.'))
 
 
@@ -114,20 +115,27 @@ def test_classifier_builds_and_runs(name):
     ('fastmim/benchmarks/fastmim_swin-large_ft_16xb64-amp-100e_in1k-224', 1e-3, 1024, .75, 100, 5, .3, 14),
     ('fastmim/benchmarks/fastmim_pvtv2-b2_ft_8xb128-amp-200e_in1k-224', 1e-3, 1024, .8, 200, 5, .1, None),
     ('fastmim/benchmarks/fastmim_cmt-small_ft_8xb128-amp-200e_in1k-224', 1e-3, 1024, .8, 200, 5, .1, None),
+    ('fastmim/benchmarks/fastmim_vit-large_ft_8xb128-amp-100e_in1k-224', 1e-3, 1024, .75, 100, 5, .2, None),
+    ('fastmim/benchmarks/fastmim_twins-svt-large_ft_8xb128-amp-100e_in1k-224', 1e-3, 1024, .8, 100, 5, .3, None),
+    ('fastmim/benchmarks/fastmim_pvt-large_ft_8xb128-amp-100e_in1k-224', 1e-3, 1024, .8, 100, 5, .3, None),
     ('fastmae/benchmarks/fastmae_vit-small_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .65, 100, 5, .1, None),
     ('fastmae/benchmarks/fastmae_vit-base_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .65, 100, 5, .1, None),
     ('simmim/benchmarks/simmim_vit-base_ft_16xb128-amp-100e_in1k-224', 6.25e-4, 2048, .65, 100, 10, .1, None),
     ('simmim/benchmarks/simmim_swin-base_ft_16xb128-amp-100e_in1k-192', 6.25e-4, 2048, .9, 100, 10, .1, 6),
+    ('simmim/benchmarks/simmim_swin-base_ft_16xb128-amp-100e_in1k-224', 6.25e-4, 2048, .9, 100, 10, .1, 7),
     ('simmim/benchmarks/simmim_swin-base-800e_ft_16xb128-amp-100e_in1k-224', 6.25e-4, 2048, .8, 100, 10, .1, 7),
     ('simmim/benchmarks/simmim_swin-large_ft_16xb128-amp-100e_in1k-224', 6.25e-4, 2048, .75, 100, 10, .1, 14),
     ('simmim/benchmarks/simmim_swinv2-huge_ft_64xb32-amp-50e_in1k-224', 6.25e-4, 2048, .7, 50, 10, .1, None),
     ('simmim/benchmarks/simmim_swinv2-huge_ft_128xb16-amp-50e_in1k-512', 6.25e-4, 2048, .7, 50, 10, .1, None),
+    ('simmim/benchmarks/simmim_swinv2-giant_ft_256xb8-amp-50e_in1k-640', 6.25e-4, 2048, .7, 50, 10, .1, None),
     ('mixmim/benchmarks/mixmim_mixmim-base_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .7, 100, 5, .1, None),
     ('mixmim/benchmarks/mixmim_mixmim-large_ft_16xb64-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .2, None),
     ('mixmim/benchmarks/mixmim_mixmim-huge_ft_32xb32-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .3, None),
     ('mixmim/benchmarks/mixmim_vit-large_ft_16xb64-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .2, None),
     ('mixmim/benchmarks/mixmim_swin-large_ft_16xb64-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .2, 7),
     ('mixmim/benchmarks/mixmim_pvt-large_ft_8xb128-amp-50e_in1k-224', 5e-4, 1024, .7, 50, 5, .2, None),
+    ('mixmim/benchmarks/mixmim_vit-base_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .7, 100, 5, .1, None),
+    ('mixmim/benchmarks/mixmim_swin-base_ft_8xb128-amp-100e_in1k-224', 5e-4, 1024, .7, 100, 5, .1, 7),
     ('pixmim/benchmarks/pixmim_vit-large_ft_16xb64-amp-100e_in1k-224', 1e-3, 1024, .75, 100, 5, .1, None),
     ('pixmim/benchmarks/pixmim-convmae_base_ft_8xb128-amp-100e_in1k-224', 1e-3, 1024, .75, 100, 5, .1, None),
     ('pixmim/benchmarks/pixmim-lsmae_vit-base_ft_16xb64-amp-100e_in1k-448', 1e-3, 1024, .75, 100, 5, .1, None),
@@ -139,7 +147,9 @@ def test_fine_tuning_is_the_papers(name, base, batch, decay, epochs, warmup, dro
     cfg = read(f'{name}.py')
     peak = base * batch / 256
     assert cfg.auto_scale_lr.base_batch_size == batch
-    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=peak, betas=(.9, .999), weight_decay=.05)
+    sharded = dict(type='mim_plugins.ShardedOptimizer', optimizer_type='AdamW')
+    assert cfg.optim_wrapper.optimizer == dict(
+        sharded if 'giant' in name else dict(type='AdamW'), lr=peak, betas=(.9, .999), weight_decay=.05)
     assert cfg.optim_wrapper.paramwise_cfg == dict(layer_decay_rate=decay)
     assert cfg.optim_wrapper.get('clip_grad') == (dict(max_norm=5.) if batch == 2048 else None)
     assert cfg.model.backbone.drop_path_rate == drop_path and cfg.model.backbone.get('window_size') == window
@@ -157,11 +167,12 @@ def test_fine_tuning_is_the_papers(name, base, batch, decay, epochs, warmup, dro
 
 
 @pytest.mark.parametrize('name, lr, batch, epochs, warmup', [
-    ('fastmae/benchmarks/fastmae_vit-base_linear_8xb2048-90e_in1k-224', 6.4, 16384, 90, 10),
-    ('pixmim/benchmarks/pixmim_vit-small_linear_8xb2048-90e_in1k-224', 6.4, 16384, 90, 10),
-    ('pixmim/benchmarks/pixmim-convmae_base_linear_8xb512-90e_in1k-224', 1.6, 4096, 90, 10),
-    ('mae/benchmarks/mff_vit-base_linear_8xb2048-90e_in1k-224', 6.4, 16384, 90, 10),
-    ('simmim/benchmarks/simmim_vit-base_linear_8xb2048-100e_in1k-224', 6.4, 16384, 100, 5),
+    ('fastmae/benchmarks/fastmae_vit-base_linear_8xb2048-amp-90e_in1k-224', 6.4, 16384, 90, 10),
+    ('pixmim/benchmarks/pixmim_vit-small_linear_8xb2048-amp-90e_in1k-224', 6.4, 16384, 90, 10),
+    ('pixmim/benchmarks/pixmim-lsmae_vit-base_linear_16xb1024-amp-90e_in1k-448', 6.4, 16384, 90, 10),
+    ('pixmim/benchmarks/pixmim-convmae_base_linear_8xb512-amp-90e_in1k-224', 1.6, 4096, 90, 10),
+    ('mae/benchmarks/mff_vit-base_linear_8xb2048-amp-90e_in1k-224', 6.4, 16384, 90, 10),
+    ('simmim/benchmarks/simmim_vit-base_linear_8xb2048-amp-100e_in1k-224', 6.4, 16384, 100, 5),
 ])
 def test_linear_probing_is_the_papers(name, lr, batch, epochs, warmup):
     cfg = read(f'{name}.py')

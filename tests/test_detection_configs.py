@@ -104,8 +104,8 @@ def test_recipe_starts_from_what_another_recipe_leaves(name):
 
 
 @pytest.mark.parametrize('part, lr, decay, layers, drop_path, epochs', [
-    ('fastmim_vit-base_mask-rcnn_8xb4-amp-25e', 8e-5, .1, None, .1, 25),
-    ('fastmim_vit-base_mask-rcnn_8xb4-amp-100e', 8e-5, .1, None, .1, 100),
+    ('fastmim_vit-base_mask-rcnn_8xb4-amp-25e', 8e-5, .1, 1., .1, 25),
+    ('fastmim_vit-base_mask-rcnn_8xb4-amp-100e', 8e-5, .1, 1., .1, 100),
     ('fastmim_swin-base_mask-rcnn_', 6e-5, .05, None, .2, 36),
     ('fastmim_swin-base_mask-rcnn-copy-paste', 6e-5, .05, None, .2, 36),
     ('fastmim_swin-large_mask-rcnn_', 6e-5, .05, None, .3, 36),
@@ -113,7 +113,7 @@ def test_recipe_starts_from_what_another_recipe_leaves(name):
     ('fastmim_swin-large_mask-rcnn-greenmim', 1e-4, .05, None, .3, 36),
     ('simmim_swin-base-800e_mask-rcnn', 6e-5, .05, None, .2, 36),
     ('simmim_swin-large_mask-rcnn', 6e-5, .05, None, .3, 36),
-    ('fastmae_vit-base_mask-rcnn', 3e-4, .05, None, .2, 12),
+    ('fastmae_vit-base_mask-rcnn', 3e-4, .05, 1., .2, 12),
     ('mixmim_mixmim-base_mask-rcnn', 8e-5, .1, .85, .1, 55),
     ('mixmim_mixmim-large_mask-rcnn', 8e-5, .1, .9, .2, 80),
     ('pixmim_vit-base_vitdet_16xb4', 8e-5, .1, .75, .1, 100),
@@ -121,7 +121,7 @@ def test_recipe_starts_from_what_another_recipe_leaves(name):
     ('pixmim-mff_vit-base', 8e-5, .1, .75, .1, 100),
     ('pixmim-lsmae_vit-base', 8e-5, .1, .75, .1, 50),
     ('pixmim-convmae_base', 1e-4, .1, .85, .1, 25),
-    ('/convmae_base', 8e-5, .1, None, .1, 25),
+    ('/convmae_base', 8e-5, .1, 1., .1, 25),
     ('/mae_vit-base_vitdet', 1e-4, .1, .7, .1, None),
 ])
 def test_settings_are_the_papers(part, lr, decay, layers, drop_path, epochs):
@@ -368,22 +368,33 @@ def test_narrow_detectors_learn_from_boxes_and_masks(part):
     assert not [name for name, parameter in model.named_parameters() if not parameter.isfinite().all()]
 
 
+def grouped(cfg: Config) -> tuple[dict[str, torch.nn.Parameter], dict[str, dict]]:
+    """The trained parameters of a recipe's narrow detector, and the optimizer's group of each."""
+    model = narrowed(cfg.model)
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    names = {id(parameter): name for name, parameter in trained.items()}
+    groups = build_optim_wrapper(model, on_cpu(cfg.optim_wrapper)).optimizer.param_groups
+    return trained, {names[id(parameter)]: group for group in groups for parameter in group['params']}
+
+
 @pytest.mark.parametrize('part, rate, last', [
     ('/mae_vit-base_vitdet', .7, 13), ('pixmim_vit-base_vitdet_16xb4', .75, 13), ('pixmim-convmae', .85, 12),
     ('mixmim-base', .85, None)])
 def test_layers_have_lower_rates_the_deeper_they_are(part, rate, last):
-    cfg = recipe(part)
-    model = narrowed(cfg.model)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = build_optim_wrapper(model, on_cpu(cfg.optim_wrapper)).optimizer.param_groups
-    found = {names[id(parameter)]: group for group in groups for parameter in group['params']}
-    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    assert found.keys() == trained
+    trained, found = grouped(cfg := recipe(part))
+    assert found.keys() == trained.keys()
     peak = cfg.optim_wrapper.optimizer.lr
-    heads = {group['lr'] for name, group in found.items() if not name.startswith('backbone.')}
-    assert len(heads) == 1 and heads.pop() == pytest.approx(peak)
+    assert {group['lr'] for name, group in found.items() if not name.startswith('backbone.')} == {peak}
     steps = sorted({round(float(np.log(group['lr'] / peak) / np.log(rate)), 6) for group in found.values()})
     assert steps == list(range(len(steps))) and last in (None, steps[-1])
-    free = {name for name, group in found.items() if group['weight_decay'] == 0}
-    assert {name for name in trained if 'norm' in name or 'relative' in name} <= free
-    assert 'roi_head.bbox_head.fc_cls.weight' not in free
+
+
+@pytest.mark.parametrize('part, one_rate', [
+    ('/mae_vit-base_vitdet', False), ('pixmim-convmae', False), ('fastmim_vit-base_mask-rcnn_8xb4-amp-25e', True),
+    ('fastmae', True), ('/convmae_base', True)])
+def test_plain_encoders_leave_vectors_and_tables_undecayed(part, one_rate):
+    trained, found = grouped(cfg := recipe(part))
+    assert ({group['lr'] for group in found.values()} == {cfg.optim_wrapper.optimizer.lr}) == one_rate
+    assert {name for name, group in found.items() if group['weight_decay'] == 0} == {
+        name for name, parameter in trained.items()
+        if parameter.ndim == 1 or any(part in name for part in ('cls_token', 'pos_embed', 'position_bias', 'rel_pos'))}

@@ -98,17 +98,18 @@ def test_recipe_has_the_settings_of_all(name):
     assert re.fullmatch(r'work_dirs/\w[\w-]+/epoch_\d+\.pth', hook.checkpoint) and hook.coverage == .9
 
 
-def pretraining(cfg: Config) -> Config:
-    """The pre-training recipe whose last checkpoint a segmentation recipe starts from."""
+def source(cfg: Config) -> Config:
+    """The recipe, of pre-training or fine-tuning, whose last checkpoint a segmentation recipe starts from."""
     folder = Path(cfg.default_hooks.encoder.checkpoint).parent.name
-    path, = CONFIGS.glob(f'*/{folder}.py')
+    path, = CONFIGS.rglob(f'{folder}.py')
     return Config.fromfile(path)
 
 
-@pytest.mark.parametrize('name', [name for name in RECIPES if '-ft_' not in name])
-def test_the_encoder_is_what_a_pretraining_recipe_leaves(name):
+@pytest.mark.parametrize('name', RECIPES)
+def test_the_encoder_is_what_another_recipe_leaves(name):
     cfg = read(name)
-    epochs = pretraining(cfg).train_cfg.max_epochs
+    assert ('-ft_upernet' in name) == ('_ft_' in cfg.default_hooks.encoder.checkpoint)
+    epochs = source(cfg).train_cfg.max_epochs
     assert Path(cfg.default_hooks.encoder.checkpoint).name == f'epoch_{epochs}.pth'
 
 
@@ -123,7 +124,7 @@ def test_the_encoder_takes_the_pretrainings_tensors_by_name(name, new):
     cfg = read(f'{name}_8xb2-160k_ade20k-512.py')
     own = MODELS.build(cfg.model.backbone).state_dict().keys()
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        given = MODELS.build(pretraining(cfg).model.backbone).state_dict().keys()
+        given = MODELS.build(source(cfg).model.backbone).state_dict().keys()
     missing = own - given
     assert all(re.fullmatch(new, tensor) for tensor in missing)
     assert 1 - len(missing) / len(own) >= cfg.default_hooks.encoder.coverage
@@ -142,13 +143,18 @@ def test_the_encoder_takes_the_pretrainings_tensors_by_name(name, new):
     ('pixmim/benchmarks/pixmim-mff_vit-base_upernet', .75, 2e-4, None),
     ('pixmim/benchmarks/pixmim-lsmae_vit-base_upernet', .75, 2e-4, None),
     ('pixmim/benchmarks/pixmim-convmae_base_upernet', .75, 3e-4, 16),
+    ('mae/benchmarks/mae_vit-base_upernet', .75, 2e-4, None),
+    ('mae/benchmarks/mff_vit-base_upernet', .75, 2e-4, None),
+    ('mae/benchmarks/lsmae_vit-base_upernet', .75, 2e-4, None),
+    ('mae/benchmarks/convmae_base_upernet', .75, 3e-4, 16),
 ])
 def test_recipes_are_the_papers(name, decay, lr, windows):
     cfg = read(f'{name}_8xb2-160k_ade20k-512.py')
-    assert cfg.optim_wrapper.optimizer.lr == lr and cfg.optim_wrapper.paramwise_cfg == dict(layer_decay_rate=decay)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(lr)
+    assert cfg.optim_wrapper.paramwise_cfg == dict(layer_decay_rate=decay)
     assert cfg.model.backbone.get('window_size') == windows
     cosine = cfg.param_scheduler[-1].type == 'CosineAnnealingLR'
-    assert cosine == name.startswith('pixmim')
+    assert cosine == name.startswith(('pixmim', 'mae'))
     assert cfg.model.backbone.get('img_size', 224) == (448 if 'lsmae' in name else 512 if 'swin' in name else 224)
 
 

@@ -41,7 +41,7 @@ def test_inaturalist(tmp_path):
     ({**INAT, 'images': [7, 9]}, 'as iNaturalist has them: TypeError'),
     ({**INAT, 'images': [dict(id=7, file_name=3)]}, 'as iNaturalist has them: TypeError'),
     ({**INAT, 'images': [], 'annotations': []}, 'must have images, but has none'),
-    ({**INAT, 'images': [*INAT['images'], INAT['images'][0]]}, 'an id of its own for each image, but has 2 for 3 images'),
+    ({**INAT, 'images': [*INAT['images'], INAT['images'][0]]}, 'its own for each image, but has 2 for 3 images'),
 ])
 def test_inaturalist_refuses(tmp_path, contents, sentence):
     with pytest.raises(InputError, match=sentence):

@@ -32,6 +32,32 @@ class TestSimpleFeaturePyramid:
         torch.testing.assert_close(p5.var(1, unbiased=False), torch.ones(2, 4, 4), atol=1e-2, rtol=0)
         assert torch.equal(p6, p5[..., ::2, ::2])
 
+    def test_the_finest_level_is_what_the_paper_draws(self):
+        pyramid = SimpleFeaturePyramid(16, 8)
+        for parameter in pyramid.parameters():
+            nn.init.normal_(parameter)
+
+        def doubled(layer, maps):
+            """Each place becomes four, which share nothing with their neighbours."""
+            batch, _, height, width = maps.shape
+            places = torch.einsum('bcij,cdyx->bdiyjx', maps, layer.weight)
+            return places.reshape(batch, -1, 2 * height, 2 * width) + layer.bias[:, None, None]
+
+        def normed(layer, maps):
+            centred = maps - maps.mean(1, keepdim=True)
+            scaled = centred / (centred.square().mean(1, keepdim=True) + 1e-6).sqrt()
+            return scaled * layer.weight[:, None, None] + layer.bias[:, None, None]
+
+        first, norm, _, second = pyramid.rescale[0]
+        narrow, narrow_norm, smooth, smooth_norm = pyramid.project[0]
+        image = torch.randn(2, 16, 3, 4)
+        hidden = normed(norm, doubled(first, image))
+        hidden = doubled(second, hidden * (1 + torch.erf(hidden / 2**.5)) / 2)  # GELU
+        hidden = normed(narrow_norm, torch.einsum('bchw,dc->bdhw', hidden, narrow.weight[..., 0, 0]))
+        patches = nn.functional.unfold(hidden, 3, padding=1)
+        expected = normed(smooth_norm, (smooth.weight.flatten(1) @ patches).unflatten(-1, (12, 16)))
+        torch.testing.assert_close(pyramid((image, ))[0], expected, atol=1e-3, rtol=1e-3)
+
     def test_trains_everything(self):
         pyramid = SimpleFeaturePyramid(16, 8)
         sum((level**3).sum() for level in pyramid((torch.randn(2, 16, 4, 4), ))).backward()

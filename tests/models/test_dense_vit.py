@@ -5,10 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmpretrain.models import VisionTransformer
+from mmpretrain.models.utils import MultiheadAttention
 from torch import nn
 
 from mim_plugins.errors import InputError
 from mim_plugins.models import DenseVisionTransformer, SinCosVisionTransformer
+from mim_plugins.models.backbones.grid_attention import GridAttention
 from mim_plugins.models.backbones.relative_positions import DecomposedPositions, PositionTable
 from mim_plugins.ops import resize_position_table
 
@@ -160,6 +162,20 @@ class TestWindows:
                 window = padded[:, top:top + 3, left:left + 3].reshape(2, 9, 16)
                 expected[:, top:top + 3, left:left + 3] = stock(window).view(2, 3, 3, 16)
         torch.testing.assert_close(attention(tokens), expected[:, :4, :5].reshape(2, 20, 16))
+
+    @pytest.mark.parametrize('window', [None, (3, 3)])
+    def test_attention_is_dropped_in_training_alone(self, window):
+        attention = GridAttention(MultiheadAttention(8, 2, attn_drop=.5), window)
+        attention.grid = (4, 4)
+        tokens = torch.randn(1, 16, 8)
+        attention.eval()
+        expected, = attention(tokens).unbind()
+        attention.train()
+        found = attention(tokens.expand(8192, -1, -1))
+        assert (found[0] - found[1]).abs().min() > 0
+        torch.testing.assert_close(found.mean(0), expected, atol=.03, rtol=0)
+        attention.attn_drop = 0.
+        torch.testing.assert_close(attention(tokens)[0], expected)
 
     def test_drop_path_takes_whole_images(self):
         attention = build(window_size=3, global_blocks=[], drop_path_rate=.5).layers[2].attn

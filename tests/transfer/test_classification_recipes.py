@@ -91,7 +91,7 @@ def test_a_frozen_encoder_neither_learns_nor_changes(name):
 
 
 def test_the_bias_of_a_linear_classifier_is_not_scaled_by_lars():
-    cfg = read('mae/benchmarks/mae_vit-base_linear_8xb2048-90e_in1k-224.py')
+    cfg = read('mae/benchmarks/mae_vit-base_linear_8xb2048-amp-90e_in1k-224.py')
     settings = {key: cfg.optim_wrapper[key] for key in ('optimizer', 'constructor', 'paramwise_cfg')}
     groups = build_optim_wrapper(narrow_classifier(cfg), settings).optimizer.param_groups
     assert {(group.get('lars_exclude', False), group['lr'], group['params'][0].ndim) for group in groups} == {
@@ -99,7 +99,7 @@ def test_the_bias_of_a_linear_classifier_is_not_scaled_by_lars():
 
 
 def test_any_layer_can_be_probed_as_the_sweep_asks_for_it():
-    cfg = read('simmim/benchmarks/simmim_vit-base_linear_8xb2048-100e_in1k-224.py')
+    cfg = read('simmim/benchmarks/simmim_vit-base_linear_8xb2048-amp-100e_in1k-224.py')
     images, found = torch.randn(1, 3, 224, 224), []
     for layer in (8, 11):
         cfg.merge_from_dict({'model.backbone.out_indices': layer})

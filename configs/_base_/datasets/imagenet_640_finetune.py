@@ -1,11 +1,10 @@
 # As at 224 px, with images of 640 px; short side of 731 px in testing.
 _base_ = 'imagenet_224_finetune.py'
 
-train_pipeline = _base_.train_dataloader.dataset.pipeline
-train_pipeline[1].scale = 640
-test_pipeline = _base_.val_dataloader.dataset.pipeline
-test_pipeline[1].scale = 731
-test_pipeline[2].crop_size = 640
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+size = 640
+load, crop, *augment = _base_.train_dataloader.dataset.pipeline
+train_dataloader = dict(dataset=dict(pipeline=[load, dict(crop, scale=size), *augment]))
+load, resize, crop, pack = _base_.val_dataloader.dataset.pipeline
+val_dataloader = dict(dataset=dict(
+    pipeline=[load, dict(resize, scale=size * 8 // 7), dict(crop, crop_size=size), pack]))
 test_dataloader = val_dataloader

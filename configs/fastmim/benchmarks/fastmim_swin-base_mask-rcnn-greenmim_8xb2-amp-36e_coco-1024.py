@@ -4,7 +4,7 @@ Paper:   FastMIM: Expediting Masked Image Modeling Pre-training for Vision (arXi
 Command: tools/dist_train.sh configs/fastmim/benchmarks/fastmim_swin-base_mask-rcnn-greenmim_8xb2-amp-36e_coco-1024.py 8
 Batch:   8 GPUs x 2 = 16; lr = 1.6e-3 x 16 / 256 = 1e-4
 Result:  not reproduced by us
-Differs: mmdet's own heads are inferred; the rest is as in the setting of SimMIM
+Differs: mmdet's own heads and windows of 7 are inferred; the rest is as in the setting of SimMIM
 """
 _base_ = [
     '../../_base_/detection/models/mask-rcnn_swin-base.py',

@@ -14,5 +14,5 @@ _base_ = [
     '../../_base_/segmentation/runtime.py',
 ]
 
-optim_wrapper = dict(optimizer=dict(lr=1e-4), paramwise_cfg=dict(layer_decay_rate=0.85))
+optim_wrapper = dict(optimizer=dict(lr=1.6e-3 * 16 / 256), paramwise_cfg=dict(layer_decay_rate=0.85))
 default_hooks = dict(encoder=dict(checkpoint='work_dirs/mixmim_mixmim-base_8xb128-amp-600e_in1k-224/epoch_600.pth'))

@@ -4,7 +4,8 @@ Paper:   PixMIM: Rethinking Pixel Reconstruction in Masked Image Modeling (arXiv
 Command: tools/dist_train.sh configs/pixmim/benchmarks/pixmim-convmae_base_mask-rcnn_8xb2-amp-25e_coco-1024.py 8
 Batch:   8 GPUs x 2 = 16; lr = 1.6e-3 x 16 / 256 = 1e-4
 Result:  not reproduced by us
-Differs: the steps and 250 iterations of warmup are ViTDet's (inferred)
+Differs: the steps and 250 iterations of warmup (ViTDet's), heads of 4 convolutions with SyncBN, and large-scale jitter
+         are inferred
 """
 _base_ = [
     '../../_base_/detection/models/mask-rcnn-4conv_convmae-base.py',

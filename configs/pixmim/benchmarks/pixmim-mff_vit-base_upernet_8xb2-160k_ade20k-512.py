@@ -3,8 +3,8 @@
 Paper:   PixMIM: Rethinking Pixel Reconstruction in Masked Image Modeling (arXiv 2303.02416)
 Command: tools/dist_train.sh configs/pixmim/benchmarks/pixmim-mff_vit-base_upernet_8xb2-160k_ade20k-512.py 8
 Batch:   8 GPUs x 2 = 16; lr = 3.2e-3 x 16 / 256 = 2e-4
-Result:  the paper's mIoU is not stated here; not reproduced by us
-Differs: fusion belongs to pre-training: the encoder is a plain ViT
+Result:  see the paper; not reproduced by us
+Differs: fusion belongs to pre-training: the encoder is a plain ViT; 1500 iterations of warmup are inferred
 """
 _base_ = [
     '../../_base_/segmentation/models/upernet_vit-base.py',
@@ -13,6 +13,6 @@ _base_ = [
     '../../_base_/segmentation/runtime.py',
 ]
 
-optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(layer_decay_rate=0.75))
+optim_wrapper = dict(optimizer=dict(lr=3.2e-3 * 16 / 256), paramwise_cfg=dict(layer_decay_rate=0.75))
 default_hooks = dict(encoder=dict(
     checkpoint='work_dirs/pixmim-mff_vit-base_8xb512-amp-800e_in1k-224/epoch_800.pth'))

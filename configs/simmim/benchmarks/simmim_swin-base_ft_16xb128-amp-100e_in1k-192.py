@@ -4,7 +4,7 @@ Paper:   SimMIM: A Simple Framework for Masked Image Modeling (arXiv 2111.09886)
 Command: NNODES=2 tools/dist_train.sh configs/simmim/benchmarks/simmim_swin-base_ft_16xb128-amp-100e_in1k-192.py 8
 Batch:   16 GPUs x 128 = 2048; lr = 0.000625 x 2048 / 256 = 0.005
 Result:  paper 82.8 % top-1; not reproduced by us
-Differs: 10 epochs of warmup as in the paper; the released code has 20, and also a recipe at 224 px
+Differs: 10 epochs of warmup as in the paper; the released code has 20
 """
 _base_ = [
     '../../_base_/models/classifier_swin-base.py',

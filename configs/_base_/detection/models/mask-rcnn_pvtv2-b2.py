@@ -1,5 +1,5 @@
 # Mask R-CNN on PVTv2-B2, mmdet's own heads.
-_base_ = 'mask-rcnn_swin-base.py'
+_base_ = 'mask-rcnn.py'
 
 model = dict(
     backbone=dict(

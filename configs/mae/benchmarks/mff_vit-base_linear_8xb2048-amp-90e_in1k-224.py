@@ -1,7 +1,7 @@
 """MFF, ViT-B/16 under a linear classifier on ImageNet-1K at 224 px for 90 epochs.
 
 Paper:   Improving Pixel-based MIM by Reducing Wasted Modeling Capability (arXiv 2308.00261)
-Command: tools/dist_train.sh configs/mae/benchmarks/mff_vit-base_linear_8xb2048-90e_in1k-224.py 8
+Command: tools/dist_train.sh configs/mae/benchmarks/mff_vit-base_linear_8xb2048-amp-90e_in1k-224.py 8
 Batch:   8 GPUs x 2048 = 16384; lr = 0.1 x 16384 / 256 = 6.4
 Result:  68.3 % top-1 (mmpretrain); not reproduced by us
 """

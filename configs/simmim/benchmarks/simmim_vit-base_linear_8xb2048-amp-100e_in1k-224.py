@@ -1,7 +1,7 @@
 """SimMIM, a layer of ViT-B/16 under a linear classifier on ImageNet-1K at 224 px for 100 epochs.
 
 Paper:   SimMIM: A Simple Framework for Masked Image Modeling (arXiv 2111.09886)
-Command: tools/dist_train.sh configs/simmim/benchmarks/simmim_vit-base_linear_8xb2048-100e_in1k-224.py 8
+Command: tools/dist_train.sh configs/simmim/benchmarks/simmim_vit-base_linear_8xb2048-amp-100e_in1k-224.py 8
 Batch:   8 GPUs x 2048 = 16384; lr = 0.1 x 16384 / 256 = 6.4
 Result:  see the paper; not reproduced by us
 Differs: the paper takes the best layer: tools/sweep.py CONFIG --grid model.backbone.out_indices=5,6,7,8,9,10,11

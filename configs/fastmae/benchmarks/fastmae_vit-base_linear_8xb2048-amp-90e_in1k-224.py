@@ -1,7 +1,7 @@
 """FastMAE, ViT-B/16 under a linear classifier on ImageNet-1K at 224 px for 90 epochs.
 
 Paper:   FastMAE (Computational Visual Media, 2025)
-Command: tools/dist_train.sh configs/fastmae/benchmarks/fastmae_vit-base_linear_8xb2048-90e_in1k-224.py 8
+Command: tools/dist_train.sh configs/fastmae/benchmarks/fastmae_vit-base_linear_8xb2048-amp-90e_in1k-224.py 8
 Batch:   8 GPUs x 2048 = 16384; lr = 0.1 x 16384 / 256 = 6.4
 Result:  see the paper; not reproduced by us
 """

@@ -2,7 +2,7 @@
 
 Paper:   MixMIM: Mixed and Masked Image Modeling for Efficient Visual Representation Learning
          (arXiv 2205.13137)
-Command: tools/dist_train.sh configs/mixmim/benchmarks/mixmim_mixmim-base_linear_8xb2048-90e_in1k-224.py 8
+Command: tools/dist_train.sh configs/mixmim/benchmarks/mixmim_mixmim-base_linear_8xb2048-amp-90e_in1k-224.py 8
 Batch:   8 GPUs x 2048 = 16384; lr = 0.1 x 16384 / 256 = 6.4
 Result:  paper gives none; not reproduced by us
 Differs: the protocol is MAE's (inferred), on averaged features

@@ -1,7 +1,7 @@
 """ConvMAE, ConvMAE-B under a linear classifier on ImageNet-1K at 224 px for 90 epochs.
 
 Paper:   ConvMAE: Masked Convolution Meets Masked Autoencoders (arXiv 2205.03892)
-Command: tools/dist_train.sh configs/mae/benchmarks/convmae_base_linear_8xb512-90e_in1k-224.py 8
+Command: tools/dist_train.sh configs/mae/benchmarks/convmae_base_linear_8xb512-amp-90e_in1k-224.py 8
 Batch:   8 GPUs x 512 = 4096; lr = 0.1 x 4096 / 256 = 1.6
 Result:  see the paper; not reproduced by us
 """
