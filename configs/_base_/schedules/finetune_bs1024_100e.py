@@ -1,5 +1,5 @@
-# Fine-tuning as MAE's: AdamW, lr = 5e-4 x batch / 256, layer-wise decay .65, bf16; cosine after 5 epochs of warmup to
-# 1e-6, in lower layers to the same share of their own peak.
+# Fine-tuning as MAE's: AdamW, lr = 5e-4 x batch / 256, layer-wise decay .65, bf16; after 5 epochs of warmup a cosine
+# that ends in every layer at the same share of its own peak (1e-6 at 2e-3).
 base_lr = 5e-4
 batch = 1024
 
