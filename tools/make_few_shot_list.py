@@ -21,7 +21,10 @@ def main() -> None:
     parser.add_argument('out', type=Path, help='list file to write')
     parser.add_argument('--percent', type=float, required=True, help='share of each class, at least one image')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--force', action='store_true', help='overwrite the list')
     args = parser.parse_args()
+    if args.out.exists() and not args.force:
+        raise InputError(f'{args.out} is there already: name another file, or overwrite it with --force')
     chosen = choose_few(args.root, args.percent, args.seed)
     text = ''.join(f'{path} {label}\n' for path, label in chosen)
     try:

@@ -13,7 +13,9 @@ import os
 import sys
 from pathlib import Path
 
-from mim_plugins.engine import cli
+from mmengine.config import DictAction
+
+from mim_plugins.engine import cli, launch
 from mim_plugins.engine.sweep_runs import SweepRuns
 from mim_plugins.engine.sweeps import Axis, sweep, table
 from mim_plugins.errors import InputError
@@ -41,8 +43,7 @@ def main() -> None:
     keys = [axis.key for axis in axes]
     if len(set(keys)) < len(keys):
         raise InputError(f'each --grid must be of another setting, but they are {", ".join(keys)}')
-    if not Path(args.config).is_file():
-        raise InputError(f'no config file at {args.config}')
+    launch.load_config(args.config, {axis.key: DictAction._parse_iterable(axis.values[0]) for axis in axes})
     command = [sys.executable, str(TOOLS / 'train.py'), args.config]
     if args.gpus:
         os.environ['PYTHON'] = sys.executable

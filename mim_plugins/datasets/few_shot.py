@@ -23,7 +23,8 @@ def choose_few(root: str | Path, percent: float, seed: int) -> list[tuple[str, i
         Paths relative to ``root`` with labels, by path. Labels count the classes by name.
 
     Raises:
-        InputError: There are no images, images in no class's folder or empty folders, or the percentage is none.
+        InputError: There are no images, images in no class's folder or all deeper than in it, empty folders, or the
+            percentage is none.
     """
     if not 0 < percent <= 100:
         raise InputError(f'percent must be above 0 and at most 100, but is {percent:g}')
@@ -39,6 +40,10 @@ def choose_few(root: str | Path, percent: float, seed: int) -> list[tuple[str, i
     if empty := sorted(folders - classes.keys()):
         raise InputError(f'expected images in the folder of each class in {root}, but {len(empty)} have none: '
                          f'{name_some(empty)}')
+
+    if min(path.count('/') for paths in classes.values() for path in paths) > 1:
+        raise InputError(f'expected images right in the folder of each class in {root}, but all lie deeper, as '
+                         f'{classes[min(classes)][0]}: name the folder above the classes')
 
     def order(path: str) -> bytes:
         return sha256(f'{seed} {path}'.encode(errors='surrogateescape')).digest()

@@ -14,7 +14,7 @@ from ..errors import InputError, name_some
 from ..files import write_whole
 from ..registry import MODELS
 from ..version import __version__
-from .deduction import deduced_settings
+from .deduction import deduced_settings, is_known
 from .loading import LoadReport, Reading, load_reading, readings
 from .settings import encoder_settings, for_transfer, in_config, resized, stored_model
 
@@ -55,11 +55,11 @@ def read_encoder(path: str | Path, num_heads: int | None = None) -> StoredEncode
     stored = read_file(path)
     meta = stored.get('meta') if isinstance(stored, Mapping) else None
     meta = meta if isinstance(meta, Mapping) else {}
-    found = _of_a_run(stored, meta) or _released(stored, meta, num_heads)
+    found = _of_a_run(stored, meta) or _released(stored, meta, num_heads) or _by_own_names(stored, num_heads)
     if found is None:
         first = next((list(reading.weights) for reading in readings(stored) if reading.weights), [])
         raise InputError(f'{path} has an unknown layout: neither a training of this package, nor a released file of '
-                         'SimMIM, MixMIM, MAE, ConvMAE, FastMIM or timm; '
+                         "SimMIM, MixMIM, MAE, ConvMAE, FastMIM, Swin, BEiT, or timm's ViT; "
                          + (f'its tensors are {name_some(first)}' if first else 'it holds no tensors'))
     weights, settings, layout, assumed = found
     return StoredEncoder(weights, settings, layout, Path(path).name, _sha256(path), assumed)
@@ -93,6 +93,15 @@ def _released(stored: Any, meta: Mapping[str, Any], num_heads: int | None) -> _F
     settings = deduced_settings(reading.weights, num_heads, reading.layout)
     assumed = num_heads is None and settings['type'] in _SILENT_HEADS
     return reading.weights, settings, reading.layout, assumed
+
+
+def _by_own_names(stored: Any, num_heads: int | None) -> _Found | None:
+    """An encoder under this package's and mmpretrain's names without a word about it."""
+    reading = next((reading for reading in readings(stored) if is_known(reading.weights)), None)
+    if reading is None:
+        return None
+    settings = deduced_settings(reading.weights, num_heads)
+    return reading.weights, settings, 'mmpretrain', num_heads is None and settings['type'] in _SILENT_HEADS
 
 
 # Encoders whose tensors do not tell the number of heads.

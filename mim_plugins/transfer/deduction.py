@@ -150,6 +150,11 @@ _KINDS = {
 }
 
 
+def is_known(weights: _Weights) -> bool:
+    """Whether :func:`deduced_settings` knows an encoder with tensors of these names."""
+    return any(mark in weights for mark in _KINDS)
+
+
 def deduced_settings(weights: _Weights, num_heads: int | None = None, layout: str | None = None) -> dict:
     """Config of the encoder that has these weights.
 

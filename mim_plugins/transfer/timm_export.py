@@ -41,6 +41,9 @@ def _windows(encoder: nn.Module, settings: Mapping[str, Any]) -> dict:
     grid = size[0] // patch, size[1] // patch
     if encoder._stage_grids(size)[-1] != tuple(side // 2**(len(encoder.stages) - 1) for side in grid):
         raise InputError(f'timm does not pad maps as images of {size[0]}x{size[1]} need it: state another input size')
+    if min(encoder._stage_grids(size)[-1]) < window and size[0] != size[1]:
+        raise InputError(f'windows of {window}x{window} do not fit the last map of images of {size[0]}x{size[1]}, '
+                         'where timm makes them rectangles: state a smaller window size')
     return dict(embed_dim=encoder.embed_dims, depths=tuple(len(stage.blocks) for stage in encoder.stages),
                 num_heads=tuple(stage.blocks[0].attn.w_msa.num_heads for stage in encoder.stages),
                 window_size=stage_windows(window, grid, len(encoder.stages))[0])

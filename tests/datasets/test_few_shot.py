@@ -59,6 +59,12 @@ def test_refuses_folders_that_are_no_classes(tmp_path):
         choose_few(root / 'gone', 50, seed=0)
 
 
+def test_refuses_the_folder_above(tmp_path):
+    make(tmp_path / 'data/train', ant=2, bee=2)
+    with pytest.raises(InputError, match='all lie deeper, as train/ant/000.JPEG: name the folder above the classes'):
+        choose_few(tmp_path / 'data', 50, seed=0)
+
+
 def test_the_tool_writes_what_mmpretrain_reads(tmp_path):
     root = make(tmp_path / 'train', ant=20, bee=30)
     command = [sys.executable, ROOT / 'tools/make_few_shot_list.py', root, tmp_path / 'meta/few.txt', '--percent', '10']
@@ -68,6 +74,8 @@ def test_the_tool_writes_what_mmpretrain_reads(tmp_path):
                      metainfo=dict(classes=('ant', 'bee')))
     assert [(found[i]['img_path'], found[i]['gt_label']) for i in range(len(found))] == [
         (str(root / path), label) for path, label in choose_few(root, 10, seed=0)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and 'few.txt is there already' in done.stderr
     command[3] = root / 'ant/000.JPEG/few.txt'
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and 'few.txt cannot be written' in done.stderr and 'Traceback' not in done.stderr

@@ -23,6 +23,7 @@ class TestSimpleFeaturePyramid:
     @pytest.mark.parametrize('num_outs', [4, 5, 6])
     def test_levels(self, num_outs):
         levels = SimpleFeaturePyramid(16, 8, num_outs)((torch.randn(2, 16, 4, 8), ))
+        assert all(level.is_contiguous() for level in levels)
         assert [tuple(level.shape) for level in levels] == [
             (2, 8, 16, 32), (2, 8, 8, 16), (2, 8, 4, 8), (2, 8, 2, 4), (2, 8, 1, 2), (2, 8, 1, 1)][:num_outs]
 
@@ -75,6 +76,7 @@ class TestRescaledLevels:
     def test_levels(self):
         maps = torch.randn(4, 2, 32, 4, 8).unbind()
         levels = RescaledLevels(32)(maps)
+        assert all(level.is_contiguous() for level in levels)
         assert [tuple(level.shape) for level in levels] == [
             (2, 32, 16, 32), (2, 32, 8, 16), (2, 32, 4, 8), (2, 32, 2, 4)]
         normed = LayerNorm2d(32, eps=1e-6)(maps[2])

@@ -243,6 +243,21 @@ def test_windows_of_smaller_maps_are_understood(tmp_path):
                                rtol=1e-5)
 
 
+def test_rectangles_that_timm_cuts_otherwise_are_refused(tmp_path):
+    stored = read_encoder(saved(tmp_path / 'a.pth', simmim_swin()[1]))
+    convert(stored, 'timm', input_size=(64, 128))
+    with pytest.raises(InputError, match='windows of 4x4 do not fit the last map of images of 64x128'):
+        convert(stored, 'timm', input_size=(64, 128), window_size=4)
+
+
+def test_names_alone_tell_an_encoder(small_config, tmp_path):
+    model, path = run_checkpoint(tmp_path / 'epoch_1.pth', small_config)
+    bare = convert(read_encoder(path), 'plain').weights
+    for weights in (bare, {f'backbone.{name}': tensor for name, tensor in bare.items()}):
+        stored = read_encoder(saved(tmp_path / 'bare.pth', weights, 'state_dict'), num_heads=2)
+        assert stored.settings['img_size'] == 32 and torch.equal(stored.weights['cls_token'], model.backbone.cls_token)
+
+
 def test_other_features_are_not_written_for_timm(tmp_path, monkeypatch):
     stored = read_encoder(saved(tmp_path / 'a.pth', simmim_swin()[1]))
     monkeypatch.setattr('mim_plugins.transfer.timm_export.from_unfolded', lambda tensor: tensor)

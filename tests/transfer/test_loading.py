@@ -176,6 +176,9 @@ def test_the_hook_leaves_whole_models_and_random_starts_alone(checkpoint, monkey
     assert torch.equal(runner.model.backbone.cls_token, before) and not said
     hook().before_train(runner)
     assert torch.equal(runner.model.backbone.cls_token, before) and 'starts from random weights' in said[0]
+    runner.model.backbone.init_cfg = dict(type='Pretrained')
+    hook().before_train(runner)
+    assert "starts by its init_cfg {'type': 'Pretrained'}" in said[1]
 
 
 def test_the_hook_tells_what_is_wrong_before_the_data_is_read(tmp_path):

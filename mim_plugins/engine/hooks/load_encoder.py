@@ -51,11 +51,13 @@ class LoadEncoderHook(Hook):
         """Load."""
         if self._whole:
             return
-        if self.checkpoint is None:
-            print_log('the encoder starts from random weights: default_hooks.encoder.checkpoint names no file',
-                      'current', logging.WARNING)
-            return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if self.checkpoint is None:
+            own = getattr(getattr(model, 'backbone', None), 'init_cfg', None)
+            start = f'by its init_cfg {own}' if own else 'from random weights'
+            print_log(f'the encoder starts {start}: default_hooks.encoder.checkpoint names no file', 'current',
+                      logging.WARNING)
+            return
         if not hasattr(model, 'backbone'):
             raise InputError(f'{type(model).__name__} has no backbone to load {self.checkpoint} into')
         report = load_encoder(model.backbone, self.checkpoint)
