@@ -147,7 +147,8 @@ def load_reading(encoder: nn.Module, reading: Reading, source: str) -> LoadRepor
 
 
 def _numberless(name: str) -> str:
-    return re.sub(r'\d+', '*', name)
+    """A name with a star for each number that stands alone between its dots."""
+    return re.sub(r'(?<=\.)\d+(?=\.)', '*', name)
 
 
 def _floats(encoder: nn.Module) -> dict[str, Tensor]:
