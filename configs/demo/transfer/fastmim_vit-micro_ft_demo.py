@@ -2,7 +2,7 @@
 
 Paper:   FastMIM: Expediting Masked Image Modeling Pre-training for Vision (arXiv 2212.06593)
 Command: python tools/train.py configs/demo/transfer/fastmim_vit-micro_ft_demo.py
-Batch:   1 process x 64; lr 1e-3
+Batch:   1 process x 32; lr 2e-3
 Result:  none stated; it shows what an own folder and an own encoder change in a recipe
 """
 _base_ = '../../fastmim/benchmarks/fastmim_vit-base_ft_8xb128-amp-100e_in1k-224.py'
@@ -20,16 +20,16 @@ model = dict(
 dataset = dict(
     _delete_=True, type='CustomDataset', data_root='data/demo/classification', pipeline=[
         dict(type='mim_plugins.LoadRGBImage'), dict(type='Resize', scale=(size, size)), dict(type='PackInputs')])
-loader = dict(batch_size=64, num_workers=0, persistent_workers=False)
+loader = dict(batch_size=32, num_workers=0, persistent_workers=False)
 train_dataloader = dict(**loader, dataset=dict(**dataset, data_prefix='train'))
 val_dataloader = dict(**loader, dataset=dict(**dataset, data_prefix='val'))
 test_dataloader = val_dataloader
-epochs = 10
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+epochs = 60
+optim_wrapper = dict(optimizer=dict(lr=2e-3), paramwise_cfg=dict(layer_decay_rate=0.9))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', by_epoch=True, begin=1, end=epochs, T_max=epochs - 1, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=epochs)
-auto_scale_lr = dict(base_batch_size=64)
+train_cfg = dict(max_epochs=epochs, val_interval=20)
+auto_scale_lr = dict(base_batch_size=32)
 default_hooks = dict(encoder=dict(checkpoint='work_dirs/quickstart/epoch_7.pth'))
