@@ -194,3 +194,15 @@ def test_linear_probing_is_the_papers(name, lr, batch, epochs, warmup):
 ])
 def test_classifiers_have_the_published_number_of_parameters(name, parameters):
     assert sum(parameter.numel() for parameter in build(read(f'{name}.py')).parameters()) == parameters
+
+
+def test_the_demo_changes_what_an_own_folder_needs():
+    cfg = read('demo/transfer/fastmim_vit-micro_ft_demo.py')
+    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
+    model.train(False)
+    batch = model.data_preprocessor(dict(inputs=torch.full((1, 3, 32, 32), 255, dtype=torch.uint8)))
+    assert batch['inputs'].max() < 3  # normalised
+    with torch.no_grad():
+        assert model(batch['inputs'], mode='tensor')[0].shape == (1, 128)
+    assert [step.type for step in cfg.train_dataloader.dataset.pipeline] == [
+        'mim_plugins.LoadRGBImage', 'Resize', 'PackInputs']
