@@ -203,6 +203,6 @@ def test_the_demo_changes_what_an_own_folder_needs():
     batch = model.data_preprocessor(dict(inputs=torch.full((1, 3, 32, 32), 255, dtype=torch.uint8)))
     assert batch['inputs'].max() < 3  # normalised
     with torch.no_grad():
-        assert model(batch['inputs'], mode='tensor')[0].shape == (1, 128)
+        assert model(batch['inputs'], mode='tensor').shape == (1, 10)
     assert [step.type for step in cfg.train_dataloader.dataset.pipeline] == [
         'mim_plugins.LoadRGBImage', 'Resize', 'PackInputs']
