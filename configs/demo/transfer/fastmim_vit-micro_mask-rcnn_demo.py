@@ -4,7 +4,7 @@ Paper:   Mask R-CNN (arXiv 1703.06870) on ViTDet's pyramid (arXiv 2203.16527) an
          (arXiv 2212.06593)
 Command: python tools/train.py configs/demo/transfer/fastmim_vit-micro_mask-rcnn_demo.py
 Batch:   1 process x 8; lr 3e-4
-Result:  see tools/demo_transfer.py, which trains it from random weights as well
+Result:  box AP 26.5, mask AP 12.4; from random weights 21.0 and 9.0 (one run each, tools/demo_transfer.py)
 """
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
