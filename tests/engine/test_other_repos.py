@@ -45,6 +45,19 @@ def test_mim_trains_and_tests_our_configs(package, folder):
     assert metric in tested
 
 
+def test_our_tools_train_and_test_a_classifier(tmp_path):
+    make_demo_data(tmp_path / 'data/demo', DemoOptions(images=1, train=20, val=10, sets=('classification', )))
+    torch.save(dict(state_dict=MODELS.build(Config.fromfile(DEMO).model).state_dict(), meta={}), tmp_path / 'a.pth')
+    config = RECIPES / 'fastmim_vit-micro_ft_demo.py'
+    trained = run_tool(ROOT / 'tools/train.py', config, '--encoder', 'a.pth', '--work-dir', 'run', '--cfg-options',
+                       'train_cfg.max_epochs=1', 'train_dataloader.batch_size=10', 'param_scheduler.1.end=2',
+                       'param_scheduler.1.T_max=1', 'default_hooks.checkpoint.interval=1', cwd=tmp_path)
+    assert '52 of 54 encoder tensors loaded from a.pth, 0 resized, new: ln2.weight, ln2.bias' in trained
+    tested = run_tool(ROOT / 'tools/dist_test.sh', config, 'run/epoch_1.pth', 2, '--work-dir', 'tested', cwd=tmp_path,
+                      program='bash', PYTHON=sys.executable, PORT='29517')
+    assert 'accuracy/top1' in tested
+
+
 MASKFEAT = """
 default_scope = 'mmpretrain'
 model = dict(
