@@ -241,10 +241,11 @@ def _start_cpu_processes(cfg: Config) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False))
 
 
-def _check_checkpoint(path: str | None) -> None:
+def _check_checkpoint(path: str | None, own: bool = False) -> None:
     if path and '://' not in path:
         check_file(path)
-        check_harmless(path)  # mmengine's reader would run what it holds
+        if not own:
+            check_harmless(path)  # mmengine's reader would run what it holds
 
 
 def _set_encoder(cfg: Config, path: str | None) -> None:
@@ -273,7 +274,7 @@ def prepare_training(args: Namespace) -> Config:
     elif args.resume:
         cfg.resume = True
         cfg.load_from = str(latest) if args.resume == 'auto' else args.resume
-    _check_checkpoint(cfg.get('load_from'))
+    _check_checkpoint(cfg.get('load_from'), own=cfg.get('resume', False))
     if not cfg.get('resume') and not cfg.get('load_from'):
         _set_encoder(cfg, args.encoder)
     elif args.encoder:

@@ -129,6 +129,11 @@ def test_the_encoder_to_start_from_is_looked_at_first(tmp_path):
     torch.save({}, tmp_path / 'a.pth')
     cfg = launch.prepare_training(arguments(tmp_path, **options, encoder=str(tmp_path / 'a.pth')))
     assert cfg.default_hooks.encoder.checkpoint == str(tmp_path / 'a.pth')
+    torch.save(dict(path=tmp_path), tmp_path / 'b.pth')
+    load_from = {**options['cfg_options'], 'load_from': str(tmp_path / 'b.pth')}
+    with pytest.raises(InputError, match='b.pth holds objects of other classes .pathlib'):
+        launch.prepare_training(arguments(tmp_path, **{**options, 'cfg_options': load_from}))
+    launch.prepare_training(arguments(tmp_path, **options, resume=str(tmp_path / 'b.pth')))  # one's own
     with pytest.raises(InputError, match='--encoder starts a training, but this one goes on from .*a.pth'):
         launch.prepare_training(arguments(tmp_path, **options, encoder='none', resume=str(tmp_path / 'a.pth')))
     with pytest.raises(InputError, match=r'--encoder is for configs that start from a pre-trained encoder'):
