@@ -256,7 +256,8 @@ def _set_encoder(cfg: Config, path: str | None) -> None:
                          'this one has none')
     if path:
         hook.checkpoint = None if path == 'none' else path
-    _check_checkpoint(hook.get('checkpoint') if hook else None)
+    if hook and hook.get('checkpoint'):
+        check_file(hook.checkpoint)
 
 
 def prepare_training(args: Namespace) -> Config:

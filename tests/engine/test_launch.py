@@ -130,6 +130,7 @@ def test_the_encoder_to_start_from_is_looked_at_first(tmp_path):
     cfg = launch.prepare_training(arguments(tmp_path, **options, encoder=str(tmp_path / 'a.pth')))
     assert cfg.default_hooks.encoder.checkpoint == str(tmp_path / 'a.pth')
     torch.save(dict(path=tmp_path), tmp_path / 'b.pth')
+    launch.prepare_training(arguments(tmp_path, **options, encoder=str(tmp_path / 'b.pth')))  # the hook reads it safely
     load_from = {**options['cfg_options'], 'load_from': str(tmp_path / 'b.pth')}
     with pytest.raises(InputError, match='b.pth holds objects of other classes .pathlib'):
         launch.prepare_training(arguments(tmp_path, **{**options, 'cfg_options': load_from}))
