@@ -40,6 +40,7 @@ def test_mim_trains_and_tests_our_configs(package, folder):
                   'param_scheduler.1.begin=1', 'param_scheduler.1.end=2', 'default_hooks.checkpoint.interval=2',
                   'default_hooks.encoder.checkpoint=encoder.pth', cwd=folder)
     assert '52 of 52 encoder tensors loaded from encoder.pth' in printed and metric in printed
+    assert 'images         8, 2 iterations' in printed
     tested = mim('test', package, RECIPES / recipe, '--checkpoint', f'{package}/iter_2.pth', '--work-dir', 'tested',
                  cwd=folder)
     assert metric in tested

@@ -42,15 +42,18 @@ class RunSummaryHook(Hook):
         processes, accumulation = get_world_size(), optim._accumulative_counts
         batch = processes * loader.batch_size * accumulation
         lr = optim.optimizer.defaults['lr']
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        length = f'{runner.max_epochs} epochs of {len(loader)} iterations' if by_epoch else (
+            f'{runner.max_iters} iterations')
         rows = {
             'batch': f'{processes} processes x {loader.batch_size} images x {accumulation} accumulated = {batch} '
                      f'(recipe: {base or "not stated"})',
             'learning rate': f'{lr:g} at its peak' + (f', scaled from batch {base}' if scaled != base else ''),
-            'images': f'{len(loader.dataset)}, {runner.max_epochs} epochs of {len(loader)} iterations',
+            'images': f'{len(loader.dataset)}, {length}',
             **(self._model_rows(model) if isinstance(model, MaskedImageModel) else {}),
             'whole model': f'{_millions(model)} parameters',
         }
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+        if by_epoch:
             self._check_last_batch(loader, model)
         runner.logger.info('\n'.join(['Run summary', *(f'  {name:<14} {value}' for name, value in rows.items())]))
         if runner.iter >= runner.max_iters:
