@@ -31,7 +31,9 @@ NEW = {'VisionTransformer': {'ln2.weight', 'ln2.bias'}, 'ResizableBEiT': {'ln2.w
 def narrow(backbone: dict) -> tuple[dict, int]:
     """The same kind of encoder with few channels, and how many."""
     kind = backbone['type'].removeprefix('mim_plugins.')
-    if kind == 'TIMMEncoder':
+    if kind in ('TIMMEncoder', 'MixedTIMMEncoder'):
+        if backbone['model_name'].startswith('resnetv2_'):  # three times as wide, in groups of 32
+            return {**backbone, 'stem_chs': 32, 'channels': (128, 128, 128, 128)}, 384
         return {**backbone, 'model_name': 'pvt_v2_b0'}, 256
     arch = dict(NARROW[kind])
     if kind == 'SVT':
