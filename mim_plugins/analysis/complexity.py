@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import InputError
+from .runs import pipeline_of
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,15 @@ def config_size(cfg: Config) -> tuple[int, int]:
     Raises:
         InputError: The config states none.
     """
-    sizes = [cfg.model.get('input_size'), *_stated_sizes(cfg.get('train_dataloader') or {})]
+    sizes = [cfg.model.get('input_size'), *_stated_sizes(pipeline_of(cfg))]
     found = next((size for size in sizes if size), None)
     if found is None:
         raise InputError('the config states no image size: name one')
     return (found, found) if isinstance(found, int) else tuple(found)
 
 
-def _stated_sizes(loader: dict) -> Iterator[int | tuple[int, int]]:
-    dataset = loader.get('dataset') or {}
-    while 'pipeline' not in dataset and isinstance(dataset.get('dataset'), dict):
-        dataset = dataset['dataset']
-    for step in reversed(dataset.get('pipeline') or []):
+def _stated_sizes(pipeline: list[dict]) -> Iterator[int | tuple[int, int]]:
+    for step in reversed(pipeline):
         for key in ('crop_size', 'size', 'scale'):
             size = step.get(key)
             if isinstance(size, int) or size and all(isinstance(side, int) for side in size):

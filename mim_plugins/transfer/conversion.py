@@ -15,7 +15,7 @@ from ..files import write_whole
 from ..registry import MODELS
 from ..version import __version__
 from .deduction import deduced_settings, is_known
-from .loading import LoadReport, Reading, load_reading, readings
+from .loading import PREFIXED, LoadReport, Reading, load_reading, readings
 from .settings import encoder_settings, for_transfer, in_config, resized, stored_model
 
 # What reads the result.
@@ -85,32 +85,27 @@ def _of_a_run(stored: Any, meta: Mapping[str, Any]) -> _Found | None:
 
 def _released(stored: Any, meta: Mapping[str, Any], num_heads: int | None) -> _Found | None:
     """The encoder of a released file, or of one that was converted for timm, which tells its config."""
-    reading = next((reading for reading in readings(stored) if reading.layout and _is_renamed(reading)), None)
+    reading = next((reading for reading in readings(stored) if reading.layout not in (None, PREFIXED)), None)
     if reading is None:
         return None
     if isinstance(meta.get('encoder'), Mapping):
         return reading.weights, dict(meta['encoder']), reading.layout, False
-    settings = deduced_settings(reading.weights, num_heads, reading.layout)
-    assumed = num_heads is None and settings['type'] in _SILENT_HEADS
-    return reading.weights, settings, reading.layout, assumed
+    return _deduced(reading.weights, num_heads, reading.layout)
 
 
 def _by_own_names(stored: Any, num_heads: int | None) -> _Found | None:
     """An encoder under this package's and mmpretrain's names without a word about it."""
     reading = next((reading for reading in readings(stored) if is_known(reading.weights)), None)
-    if reading is None:
-        return None
-    settings = deduced_settings(reading.weights, num_heads)
-    return reading.weights, settings, 'mmpretrain', num_heads is None and settings['type'] in _SILENT_HEADS
+    return None if reading is None else _deduced(reading.weights, num_heads, 'mmpretrain')
+
+
+def _deduced(weights: dict[str, Tensor], num_heads: int | None, layout: str) -> _Found:
+    settings = deduced_settings(weights, num_heads, layout)
+    return weights, settings, layout, num_heads is None and settings['type'] in _SILENT_HEADS
 
 
 # Encoders whose tensors do not tell the number of heads.
 _SILENT_HEADS = ('mmpretrain.VisionTransformer', 'mim_plugins.ConvMAEEncoder')
-
-
-def _is_renamed(reading: Reading) -> bool:
-    """Whether a layout was recognised, other than by a prefix that any tensors may get."""
-    return reading.layout != "timm's"
 
 
 def _without_prefix(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -186,7 +181,7 @@ def convert(stored: StoredEncoder, target: str, input_size: tuple[int, int] | No
         weights, meta['timm'] = to_timm(encoder, settings)
     elif target != 'plain':
         weights = {f'backbone.{name}': tensor for name, tensor in weights.items()}
-    return Conversion({name: tensor.clone() for name, tensor in weights.items()}, meta, report, encoder)
+    return Conversion(weights, meta, report, encoder)
 
 
 def describe(conversion: Conversion, path: str | Path) -> str:

@@ -1,11 +1,11 @@
 """Config of an encoder from nothing but the names and shapes of its tensors."""
 import re
 from collections.abc import Callable, Mapping
-from math import isqrt
 
 from torch import Tensor
 
 from ..errors import InputError, name_some
+from ..ops import square_grid
 
 _PVTV2 = {  # widths of the first stage and blocks of each -> timm's name
     (32, 2, 2, 2, 2): 'pvt_v2_b0', (64, 2, 2, 2, 2): 'pvt_v2_b1', (64, 3, 4, 6, 3): 'pvt_v2_b2',
@@ -16,6 +16,10 @@ _Heads = Callable[[int], int]
 # Channels of a head where they are not 64: of MAE's ViT-H, and of FastMIM's released ViT-B (6 heads).
 _HEAD_WIDTHS = {('MAE', 1280): 80, ('FastMIM', 768): 128}
 
+# The convolution that reads the images, in one or another.
+_FIRST = ('patch_embed.projection.weight', 'patch_embed1.proj.weight', 'timm_model.patch_embed.proj.weight',
+          'stem.0.weight')
+
 
 def _count(weights: _Weights, template: str) -> int:
     """How many numbers stand in the place of ``*`` in the names."""
@@ -23,21 +27,19 @@ def _count(weights: _Weights, template: str) -> int:
     return len({match[1] for match in map(pattern.fullmatch, weights) if match})
 
 
-def _side(places: int, what: str) -> int:
-    side = isqrt(places)
-    if side * side != places:
-        raise InputError(f'{what} has {places} places, which is no square: state the encoder by its config')
-    return side
+def _side(places: int) -> int:
+    return square_grid(places)[0]
 
 
 def _window(table: Tensor, extra: int = 0) -> int:
     """Side of the window that a relative-position table was made for."""
-    return (_side(len(table) - extra, 'a relative-position table') + 1) // 2
+    return (_side(len(table) - extra) + 1) // 2
 
 
-def _channels(projection: Tensor) -> dict:
+def _channels(weights: _Weights) -> dict:
     """Channels of the images, where they are not colours."""
-    return {} if projection.shape[1] == 3 else dict(in_channels=projection.shape[1])
+    first = next(weights[name] for name in _FIRST if name in weights)
+    return {} if first.shape[1] == 3 else dict(in_channels=first.shape[1])
 
 
 def _plain_arch(weights: _Weights, num_heads: int) -> dict:
@@ -48,10 +50,10 @@ def _plain_arch(weights: _Weights, num_heads: int) -> dict:
 
 def _vit(weights: _Weights, heads: _Heads) -> dict:
     patch, cls = weights['patch_embed.projection.weight'].shape[-1], 'cls_token' in weights
-    grid = _side(weights['pos_embed'].shape[1] - cls, 'the position embedding')
+    grid = _side(weights['pos_embed'].shape[1] - cls)
     return dict(type='mmpretrain.VisionTransformer', arch=_plain_arch(weights, heads(weights['pos_embed'].shape[2])),
                 img_size=grid * patch, patch_size=patch, with_cls_token=cls, out_type='raw',
-                final_norm='ln1.weight' in weights, **_channels(weights['patch_embed.projection.weight']))
+                final_norm='ln1.weight' in weights)
 
 
 def _beit(weights: _Weights, heads: _Heads) -> dict:
@@ -62,8 +64,7 @@ def _beit(weights: _Weights, heads: _Heads) -> dict:
     return dict(
         type='mim_plugins.ResizableBEiT', arch=_plain_arch(weights, table.shape[1]), img_size=_window(table, 3) * patch,
         patch_size=patch, out_type='raw', final_norm='ln1.weight' in weights, use_rel_pos_bias=not shared,
-        use_shared_rel_pos_bias=shared, layer_scale_init_value=.1 if 'layers.0.gamma_1' in weights else 0.,
-        **_channels(weights['patch_embed.projection.weight']))
+        use_shared_rel_pos_bias=shared, layer_scale_init_value=.1 if 'layers.0.gamma_1' in weights else 0.)
 
 
 def _stages(weights: _Weights, stages: str, heads: str) -> dict:
@@ -82,8 +83,7 @@ def _swin(weights: _Weights, heads: _Heads) -> dict:
     patch = weights['patch_embed.projection.weight'].shape[-1]
     # The last map has the size of its window in all that were released.
     return dict(type='mim_plugins.ResizableSwin', arch=arch, img_size=windows[-1] * patch * 2**(len(windows) - 1),
-                patch_size=patch, window_size=max(windows), out_indices=(len(windows) - 1, ),
-                **_channels(weights['patch_embed.projection.weight']))
+                patch_size=patch, window_size=max(windows), out_indices=(len(windows) - 1, ))
 
 
 def _swinv2(weights: _Weights, heads: _Heads) -> dict:
@@ -93,29 +93,28 @@ def _swinv2(weights: _Weights, heads: _Heads) -> dict:
     if any(index is None for index in indices):
         raise InputError('the tensors of this SwinV2 do not tell the windows that it was trained with, which scale its '
                          "positions: take its authors' file, which holds relative_position_index")
-    windows = [_side(len(index), 'an index of positions') for index in indices]
+    windows = [_side(len(index)) for index in indices]
     return dict(type='mim_plugins.ResizableSwinV2', arch={**arch, 'extra_norm_every_n_blocks': 0}, patch_size=patch,
                 window_size=max(windows), img_size=windows[-1] * patch * 2**(stages - 1), out_indices=(stages - 1, ),
-                pretrained_window_sizes=windows, **_channels(weights['patch_embed.projection.weight']))
+                pretrained_window_sizes=windows)
 
 
 def _mixmim(weights: _Weights, heads: _Heads) -> dict:
     arch = _stages(weights, 'layers', 'relative_position_bias_table')
     patch = weights['patch_embed.projection.weight'].shape[-1]
-    size = patch * _side(weights['absolute_pos_embed'].shape[1], 'the position embedding')
+    size = patch * _side(weights['absolute_pos_embed'].shape[1])
     window = _window(weights['layers.0.blocks.0.attn.relative_position_bias_table'])
     return dict(type='mim_plugins.MixMIMTransformer', arch=arch, img_size=size, patch_size=patch,
-                window_stride=size // window, **_channels(weights['patch_embed.projection.weight']))
+                window_stride=size // window)
 
 
 def _convmae(weights: _Weights, heads: _Heads) -> dict:
     width = len(weights['norm.weight'])
     return dict(
-        type='mim_plugins.ConvMAEEncoder', img_size=16 * _side(weights['pos_embed'].shape[1], 'the position embedding'),
+        type='mim_plugins.ConvMAEEncoder', img_size=16 * _side(weights['pos_embed'].shape[1]),
         arch=dict(embed_dims=[len(weights[f'patch_embed{stage}.proj.bias']) for stage in (1, 2, 3)],
                   depths=[_count(weights, f'blocks{stage}.*') for stage in (1, 2, 3)],
-                  num_heads=heads(width)),
-        **_channels(weights['patch_embed1.proj.weight']))
+                  num_heads=heads(width)))
 
 
 def _cmt(weights: _Weights, heads: _Heads) -> dict:
@@ -123,7 +122,7 @@ def _cmt(weights: _Weights, heads: _Heads) -> dict:
     widths = [len(weights[f'{block}.norm1.weight']) for block in first]
     reductions = [weights.get(f'{block}.attn.reduce.0.weight') for block in first]
     return dict(
-        type='mim_plugins.CMT', img_size=32 * _side(weights['position_biases.3'].shape[1], 'a position bias'),
+        type='mim_plugins.CMT', img_size=32 * _side(weights['position_biases.3'].shape[1]),
         final_norm='norm.weight' in weights,
         arch=dict(embed_dims=widths, depths=[_count(weights, f'stages.{stage}.*') for stage in range(4)],
                   num_heads=[len(weights[f'position_biases.{stage}']) for stage in range(4)],
@@ -176,5 +175,5 @@ def deduced_settings(weights: _Weights, num_heads: int | None = None, layout: st
 
     for mark, deduce in _KINDS.items():
         if mark in weights:
-            return deduce(weights, heads)
+            return {**deduce(weights, heads), **_channels(weights)}
     raise InputError(f'no known encoder has tensors named {name_some(list(weights))}')

@@ -21,7 +21,7 @@ _SWIN = (*_PATCHES, ('norm3', 'norm'), *below('stages.*.blocks.*', 'layers.*.blo
 SWIN = Names(*_SWIN, ('stages.*.downsample', 'layers.*.downsample'))
 SWIN_TIMM = Names(*_SWIN, *((f'stages.{stage}.downsample', f'layers.{stage + 1}.downsample') for stage in range(3)))
 SWINV2 = Names(*_SWIN, *((f'stages.{stage + 1}.downsample', f'layers.{stage}.downsample') for stage in range(3)))
-SWINV2_TIMM = SWIN
+SWINV2_TIMM = Names(*SWIN.pairs)
 MIXMIM = Names(*_PATCHES, ('norm', 'norm'), ('absolute_pos_embed', 'absolute_pos_embed'),
                ('layers.*.downsample', 'layers.*.downsample'),
                *below('layers.*.blocks.*', 'layers.*.blocks.*', _BLOCK))
@@ -57,6 +57,13 @@ MMPRETRAIN_DECODER = Names(
     *((ours, f'neck.{theirs}') for ours, theirs in _LINEAR))
 FASTMIM_DECODER = Names(('fill.mask_token', 'mask_token'), *_LINEAR, *_BLOCKS)
 SIMMIM_DECODER = Names(('fill.mask_token', 'encoder.mask_token'), ('neck.predict', 'decoder.0'))
+
+
+def merges(name: str, names: Names) -> bool:
+    """Whether an encoder's tensor, called ``name`` here, runs over the channels of merged patches."""
+    behind = names in (SWINV2, SWINV2_TIMM)  # its norm comes behind the reduction
+    return names in (SWIN, SWIN_TIMM, SWINV2, SWINV2_TIMM, MIXMIM) and '.downsample.' in name and not (
+        behind and '.norm.' in name)
 
 
 def to_unfolded(tensor: Tensor) -> Tensor:

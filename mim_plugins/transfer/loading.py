@@ -15,6 +15,8 @@ from .released import from_released
 # Where the encoder's tensors may lie in a file: below a key, and with a prefix.
 _KEYS = (None, 'state_dict', 'model', 'teacher')
 _PREFIXES = ('', 'backbone.', 'module.', 'module.backbone.', 'module.base_encoder.')
+# Layout of a reading whose names only got TIMMEncoder's prefix, which fits any names.
+PREFIXED = "timm's"
 _MISMATCH = re.compile(r'size mismatch for (\S+): copying a param with shape torch\.Size\((.*?)\) from checkpoint, '
                        r'the shape in current model is torch\.Size\((.*?)\)')
 
@@ -45,7 +47,7 @@ def readings(stored: Any) -> Iterator[Reading]:
         for prefix in _PREFIXES:
             plain = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
             yield Reading(plain)
-            yield Reading({f'timm_model.{name}': value for name, value in plain.items()}, "timm's")
+            yield Reading({f'timm_model.{name}': value for name, value in plain.items()}, PREFIXED)
             released = from_released(plain)
             if released is not None:
                 renamed, layout = released

@@ -53,9 +53,7 @@ class Layout:
 
     def ordered(self, name: str, tensor: Tensor) -> Tensor:
         """A tensor under its new name with its values in this package's order."""
-        merges = self.encoder is not None and '.downsample.' in name and not name.startswith('backbone.timm_model.')
-        # SwinV2 normalises behind its reduction.
-        return to_unfolded(tensor) if merges and not (self.encoder is layouts.SWINV2 and '.norm.' in name) else tensor
+        return to_unfolded(tensor) if layouts.merges(name, self.encoder) else tensor
 
 
 def _has(*names: str) -> Callable[[Mapping[str, Tensor]], bool]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..models.backbones.window_attention import stage_windows
 from ..ops import read_size
-from .layouts import BEIT, SWIN_TIMM, SWINV2_TIMM, VIT, from_unfolded
+from .layouts import BEIT, SWIN_TIMM, SWINV2_TIMM, VIT, from_unfolded, merges
 from .names import Names
 
 # Of features of a size around 1, as behind a LayerNorm.
@@ -110,8 +110,7 @@ def to_timm(encoder: nn.Module, settings: Mapping[str, Any]) -> tuple[dict[str, 
     for own, tensor in encoder.state_dict().items():
         theirs = names.theirs(own)
         if theirs in model.state_dict():  # timm does not store what it computes from the size
-            merged = '.downsample.' in own and not (names is SWINV2_TIMM and '.norm.' in own)
-            weights[theirs] = from_unfolded(tensor) if merged else tensor
+            weights[theirs] = from_unfolded(tensor) if merges(own, names) else tensor
     missing = model.state_dict().keys() - weights.keys()
     if missing:
         raise InputError(f"timm's {name} needs {', '.join(sorted(missing)[:3])}, which the encoder has not: export one "

@@ -76,6 +76,9 @@ def test_swinv2_gives_the_same_features(tmp_path):
     torch.testing.assert_close(features(done.encoder, images), features(model, images), atol=1e-5, rtol=1e-5)
     theirs = convert(stored, 'timm')
     assert all(torch.equal(theirs.weights[name], tensor) for name, tensor in model.state_dict().items())
+    write_conversion(theirs, tmp_path / 'timm.pth')  # under timm's names it comes back in our order
+    back = convert(read_encoder(tmp_path / 'timm.pth'), 'plain')
+    torch.testing.assert_close(features(back.encoder, images), features(model, images), atol=1e-5, rtol=1e-5)
     larger = convert(stored, 'plain', input_size=(128, 128), window_size=4)
     reference = timm.create_model('swinv2_tiny_window8_256', **{
         **SWIN, 'depths': (1, 1, 1, 1), 'img_size': 128, 'window_size': 4, 'pretrained_window_sizes': (2, 2, 2, 2)})

@@ -67,8 +67,8 @@ def check_stride(images: Tensor, stride: int) -> None:
 def layer_depth(name: str, prefix: str, depths: Sequence[int], embeddings: Sequence[str]) -> tuple[int, int]:
     """Layer of a parameter of a four-stage encoder, and number of layers.
 
-    Layer 0 is the first embedding, each block is one, an embedding belongs to the block before it, and all
-    else is the last.
+    Layer 0 is the first embedding, each block is one, an embedding and what merges patches before a stage belong to the
+    block before it, and all else is the last.
 
     Args:
         name: The parameter's.
@@ -83,5 +83,6 @@ def layer_depth(name: str, prefix: str, depths: Sequence[int], embeddings: Seque
     if first in embeddings:
         return sum(depths[:int(rest[0])]), layers
     if first == 'stages':
-        return sum(depths[:int(rest[0])]) + int(rest[1]) + 1, layers
-    return (0 if first == 'stem' else layers - 1), layers
+        before, (part, *_) = sum(depths[:int(rest[0])]), [part for part in rest[1:] if part != 'blocks']
+        return before + (int(part) + 1 if part.isdigit() else 0), layers
+    return (0 if first in ('stem', 'patch_embed') else layers - 1), layers

@@ -14,7 +14,7 @@ from ..initialization import init_linear, is_pretrained, truncated
 from .depth import cut_arch
 from .recomputation import recompute_blocks
 from .relative_positions import resize_stored_tables
-from .stages import check_groups
+from .stages import check_groups, layer_depth
 from .window_attention import WindowAttention, set_stage_groups, set_stage_window, stage_windows, window_at
 
 
@@ -204,15 +204,5 @@ class ResizableSwinV2(_ResizableWindows, SwinTransformerV2):
                     nn.init.zeros_(norm.bias)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Layer of a parameter and number of layers, as mmpretrain's layer-wise learning rates want them.
-
-        The merging of patches before a stage belongs to the block before it.
-        """
-        layers = sum(self.depths) + 2
-        first, *rest = param_name.removeprefix(prefix).split('.')
-        if not param_name.startswith(prefix) or first not in ('patch_embed', 'stages'):
-            return layers - 1, layers
-        if first == 'patch_embed':
-            return 0, layers
-        stage, part, block = rest[:3]
-        return sum(self.depths[:int(stage)]) + (int(block) + 1 if part == 'blocks' else 0), layers
+        """Layer of a parameter and number of layers, as mmpretrain's layer-wise learning rates want them."""
+        return layer_depth(param_name, prefix, self.depths, embeddings=())
