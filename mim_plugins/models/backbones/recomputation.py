@@ -1,10 +1,12 @@
 """Activation checkpointing of any block: less memory for a second forward in the backward."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
@@ -18,14 +20,33 @@ class _Recomputed:
         forward = partial(type(self.block).forward, self.block)
         if not torch.is_grad_enabled():
             return forward(*args, **options)
-        return checkpoint(forward, *args, use_reentrant=False, **options)
+        if torch.compiler.is_compiling():  # the compiler itself keeps what a forward changes out of what it repeats
+            return checkpoint(forward, *args, use_reentrant=False, **options)
+        return checkpoint(forward, *args, use_reentrant=False, context_fn=self._contexts, **options)
+
+    def _contexts(self) -> tuple[AbstractContextManager, AbstractContextManager]:
+        """Around the block's forward, and around its repetition."""
+        return nullcontext(), _keep_statistics(self.block)
+
+
+@contextmanager
+def _keep_statistics(block: nn.Module) -> Iterator[None]:
+    """Let no BatchNorm update its running statistics: a batch that comes again would count twice."""
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def recompute_blocks(blocks: Iterable[nn.Module]) -> None:
     """Let blocks forget what is inside them until their backward, in which they run again.
 
-    Outputs, gradients and names stay the same; BatchNorm counts each batch twice in its running statistics. What a
-    block reads from its own attributes must not change before the backward.
+    Outputs, gradients, running statistics and names stay the same. What a block reads from its own attributes must not
+    change before the backward.
     """
     for block in blocks:
         block.forward = _Recomputed(block)

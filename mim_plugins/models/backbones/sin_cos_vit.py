@@ -8,6 +8,7 @@ from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained
 from ..position_tables import SinCosTable
 from .depth import cut_arch
+from .recomputation import recompute_blocks
 
 
 @MODELS.register_module()
@@ -23,17 +24,21 @@ class SinCosVisionTransformer(SinCosTable, VisionTransformer):
     Args:
         arch: As mmpretrain's.
         depth: Number of layers, counted from the first, that are kept; the others are left out.
+        with_cp: Compute the layers' inner results again in the backward instead of keeping them.
         **options: mmpretrain's.
 
     Raises:
         InputError: There are not ``depth`` layers.
     """
 
-    def __init__(self, arch: str | dict = 'base', depth: int | None = None, **options: Any) -> None:
+    def __init__(self, arch: str | dict = 'base', depth: int | None = None, with_cp: bool = False,
+                 **options: Any) -> None:
         super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), **options)
         del self.pos_embed  # mmpretrain's is a parameter
         self.add_table('pos_embed', self.embed_dims, self.num_extra_tokens)
         self._set_grid(self.patch_resolution)
+        if with_cp:
+            recompute_blocks(self.layers)
 
     def init_weights(self) -> None:
         super().init_weights()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...ops import map_to_tokens, tokens_to_map, unpatchify
 from ...registry import MODELS
+from ..backbones.recomputation import recompute_blocks
 from ..backbones.window_attention import WindowAttention, set_stage_window
 from .base import Decoder
 
@@ -71,13 +72,15 @@ class InverseSwinDecoder(Decoder):
         arch: ``'tiny'``, ``'small'``, ``'base'``, ``'large'``, or a dict with ``embed_dims`` of the finest stage,
             and ``depths`` and ``num_heads`` of all stages in a Swin's own order, finest first.
         window_size: Side of the windows that the stored position tables are made for.
+        with_cp: Compute the blocks' inner results again in the backward instead of keeping them.
         **options: Those of :class:`Decoder`.
 
     Raises:
         InputError: Unknown architecture, or its stages do not fit the stride.
     """
 
-    def __init__(self, arch: str | dict = 'tiny', window_size: int = 6, **options: Any) -> None:
+    def __init__(self, arch: str | dict = 'tiny', window_size: int = 6, with_cp: bool = False,
+                 **options: Any) -> None:
         super().__init__(**options)
         arch = _resolve(arch)
         widths = [arch['embed_dims'] * 2**stage for stage in range(len(arch['depths']))][::-1]
@@ -90,6 +93,9 @@ class InverseSwinDecoder(Decoder):
             SwinBlockSequence(width, depth, heads, window_size, block_cfgs=dict(
                 attn_cfgs=dict(window_msa=WindowAttention)))
             for width, depth, heads in zip(widths, arch['depths'][::-1], arch['num_heads'][::-1], strict=True))
+        if with_cp:
+            for stage in self.stages:
+                recompute_blocks(stage.blocks)
         self.expansions = ModuleList(PatchExpanding(width, width // 2, 2) for width in widths[:-1])
         self.expansions.append(PatchExpanding(widths[-1], widths[-1], self.stride // inner))
         self.predict = nn.Conv2d(widths[-1], self.out_channels, self.out_stride, self.out_stride)

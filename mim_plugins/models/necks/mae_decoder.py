@@ -23,6 +23,7 @@ class MAEDecoder(TransformerDecoder):
         depth: Number of blocks.
         num_heads: Attention heads; None gives one per 32 channels.
         mlp_ratio: Hidden width of the blocks' MLP over their width.
+        with_cp: As in :class:`TransformerDecoder`.
         **options: Those of :class:`Decoder`.
 
     Raises:
@@ -31,8 +32,9 @@ class MAEDecoder(TransformerDecoder):
     inserts_mask_tokens = True
 
     def __init__(self, embed_dims: int = 512, depth: int = 8, num_heads: int | None = None, mlp_ratio: float = 4,
-                 **options: Any) -> None:
-        super().__init__(embed_dims, depth, num_heads, mlp_ratio, with_position_embedding=True, **options)
+                 with_cp: bool = False, **options: Any) -> None:
+        super().__init__(embed_dims, depth, num_heads, mlp_ratio, with_position_embedding=True, with_cp=with_cp,
+                         **options)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
 
     def init_weights(self) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from ...registry import MODELS
+from ..backbones.recomputation import recompute_blocks
 from ..initialization import init_linear
 from ..position_tables import SinCosTable
 from .base import Decoder
@@ -25,6 +26,7 @@ class TransformerDecoder(SinCosTable, Decoder):
         num_heads: Attention heads; None gives one per 32 channels.
         mlp_ratio: Hidden width of the blocks' MLP over their width.
         with_position_embedding: Add a fixed sine-cosine embedding after the first Linear; FastMIM has none.
+        with_cp: Compute the blocks' inner results again in the backward instead of keeping them.
         **options: Those of :class:`Decoder`.
 
     Raises:
@@ -32,7 +34,7 @@ class TransformerDecoder(SinCosTable, Decoder):
     """
 
     def __init__(self, embed_dims: int = 256, depth: int = 1, num_heads: int | None = None, mlp_ratio: float = 4,
-                 with_position_embedding: bool = False, **options: Any) -> None:
+                 with_position_embedding: bool = False, with_cp: bool = False, **options: Any) -> None:
         super().__init__(**options)
         num_heads = num_heads or max(1, embed_dims // 32)
         if embed_dims % num_heads:
@@ -44,6 +46,8 @@ class TransformerDecoder(SinCosTable, Decoder):
         self.blocks = nn.Sequential(*(
             TransformerEncoderLayer(embed_dims, num_heads, int(embed_dims * mlp_ratio),
                                     norm_cfg=dict(type='LN', eps=1e-6)) for _ in range(depth)))
+        if with_cp:
+            recompute_blocks(self.blocks)
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
         self.predict = nn.Linear(embed_dims, self.values_per_token)
 
