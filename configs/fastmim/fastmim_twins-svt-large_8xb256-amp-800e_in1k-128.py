@@ -15,7 +15,8 @@ _base_ = [
 
 model = dict(
     backbone=dict(
-        type='SVT', drop_path_rate=0.0, out_indices=(3, ), qkv_bias=True, norm_after_stage=[False, False, False, True],
+        type='mim_plugins.TwinsSVT', drop_path_rate=0.0, out_indices=(3, ), qkv_bias=True,
+        norm_after_stage=[False, False, False, True],
         # Twins-SVT-L with windows of 4 instead of 7; the same weights load.
         arch=dict(
             embed_dims=[128, 256, 512, 1024], depths=[2, 2, 18, 2], num_heads=[4, 8, 16, 32],

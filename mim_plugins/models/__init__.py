@@ -14,6 +14,7 @@ from .backbones import (
     ResizableSwinV2,
     SinCosVisionTransformer,
     TIMMEncoder,
+    TwinsSVT,
 )
 from .classifiers import FrozenEncoderClassifier
 from .detection import Float32RoIExtractor, Float32RPNHead
@@ -63,5 +64,5 @@ __all__ = [
     'PixelTarget', 'PooledLevel', 'PyramidVisionTransformer', 'RandomMasks', 'ReconstructionHead', 'ReconstructionLoss',
     'RescaledLevels', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2', 'SimMIM', 'SimpleFeaturePyramid',
     'SinCosVisionTransformer', 'SquareMasks', 'TIMMEncoder', 'TeacherTarget', 'TokenDropFill', 'TokenizerTarget',
-    'TransformerDecoder'
+    'TransformerDecoder', 'TwinsSVT'
 ]

@@ -27,7 +27,7 @@ ENCODERS = {
     'mff': dict(type='mim_plugins.MFFVisionTransformer', arch=VIT, img_size=32, patch_size=8, fused_layers=[0, 1]),
     'pvt': dict(type='mim_plugins.PyramidVisionTransformer', arch=STAGES, img_size=64),
     'cmt': dict(type='mim_plugins.CMT', arch={**STAGES, 'stem_channels': 4}, img_size=64),
-    'twins': dict(type='SVT', arch=TWINS, norm_after_stage=[False, False, False, True]),
+    'twins': dict(type='mim_plugins.TwinsSVT', arch=TWINS, norm_after_stage=[False, False, False, True]),
     'dense': dict(type='mim_plugins.DenseVisionTransformer', arch=VIT, img_size=32, input_size=64, patch_size=8,
                   out_indices=[1], window_size=2, global_blocks=[1], relative_position='decomposed'),
     'timm-vit': dict(type='mim_plugins.TIMMEncoder', model_name='test_vit'),

@@ -222,15 +222,15 @@ class TestRelativePositions:
         rows = nn.init.normal_(table.relative_position_bias_table)
         query = torch.randn(1, 2, grid[0] * grid[1] + cls, 8)
         *same, bias = table(query, query, grid)
-        assert same == [query, query] and bias.shape == (1, 2, query.shape[2], query.shape[2])
+        assert same == [query, query] and bias.shape == (2, query.shape[2], query.shape[2])
         if cls:
-            assert torch.equal(bias[0, :, 0, 1:], rows[-3, :, None].expand(-1, query.shape[2] - 1))
-            assert torch.equal(bias[0, :, 1:, 0], rows[-2, :, None].expand(-1, query.shape[2] - 1))
-            assert torch.equal(bias[0, :, 0, 0], rows[-1])
+            assert torch.equal(bias[:, 0, 1:], rows[-3, :, None].expand(-1, query.shape[2] - 1))
+            assert torch.equal(bias[:, 1:, 0], rows[-2, :, None].expand(-1, query.shape[2] - 1))
+            assert torch.equal(bias[:, 0, 0], rows[-1])
         resized = resize_position_table(rows, (3, 4), grid, 3)
         one, other = (1, 0), (0, 1)  # a token and one to the right above it
         row = (one[0] - other[0] + grid[0] - 1) * (2 * grid[1] - 1) + one[1] - other[1] + grid[1] - 1
-        assert torch.equal(bias[0, :, cls + grid[1], cls + 1], resized[row])
+        assert torch.equal(bias[:, cls + grid[1], cls + 1], resized[row])
 
     def test_start_at_zero_and_are_learned(self):
         for form in ('vitdet', 'tables', 'shared tables'):

@@ -21,7 +21,7 @@ ENCODERS = {
     'swin': (dict(type='mim_plugins.ResizableSwin', window_stride=32, drop_path_rate=0., arch=SWIN), 32, 0, 4),
     'swinv2': (dict(type='mim_plugins.ResizableSwinV2', window_stride=32, drop_path_rate=0.,
                     arch={**SWIN, 'extra_norm_every_n_blocks': 0}), 32, 0, 4),
-    'twins': (dict(type='SVT', out_indices=(3, ), norm_after_stage=[False, False, False, True],
+    'twins': (dict(type='mim_plugins.TwinsSVT', out_indices=(3, ), norm_after_stage=[False, False, False, True],
                    arch={**WIDTHS, 'patch_sizes': [4, 2, 2, 2], 'strides': [4, 2, 2, 2],
                          'window_sizes': [2, 2, 2, 2]}), 32, 0, None),
     'pvt': (dict(type='mim_plugins.PyramidVisionTransformer', arch=WIDTHS), 32, 0, None),

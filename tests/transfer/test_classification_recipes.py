@@ -22,7 +22,7 @@ NARROW = {
     'ResizableSwin': SHIFTED, 'MixMIMTransformer': SHIFTED, 'PyramidVisionTransformer': PYRAMID,
     'ResizableSwinV2': {**SHIFTED, 'extra_norm_every_n_blocks': 6}, 'CMT': {**PYRAMID, 'stem_channels': 4},
     'ConvMAEEncoder': dict(embed_dims=[8, 8, 16], depths=[1, 1, 2], num_heads=2),
-    'SVT': {**PYRAMID, 'patch_sizes': [4, 2, 2, 2], 'strides': [4, 2, 2, 2]},
+    'TwinsSVT': {**PYRAMID, 'patch_sizes': [4, 2, 2, 2], 'strides': [4, 2, 2, 2]},
 }
 NEW = {'VisionTransformer': {'ln2.weight', 'ln2.bias'}, 'ResizableBEiT': {'ln2.weight', 'ln2.bias'},
        'PyramidVisionTransformer': {'cls_token', 'cls_pos_embed'}}
@@ -36,7 +36,7 @@ def narrow(backbone: dict) -> tuple[dict, int]:
             return {**backbone, 'stem_chs': 32, 'channels': (128, 128, 128, 128)}, 384
         return {**backbone, 'model_name': 'pvt_v2_b0'}, 256
     arch = dict(NARROW[kind])
-    if kind == 'SVT':
+    if kind == 'TwinsSVT':
         stated = backbone['arch']
         arch['window_sizes'] = [7] * 4 if isinstance(stated, str) else stated['window_sizes']
     widths = arch['embed_dims']

@@ -30,7 +30,7 @@ FAMILIES = {
     'mixmim': (dict(type='mim_plugins.MixMIMTransformer', arch=STAGES), 64, 32, 0),
     'pvt': (dict(type='mim_plugins.PyramidVisionTransformer', arch=PYRAMID), 16, 32, 0),
     'cmt': (dict(type='mim_plugins.CMT', arch={**PYRAMID, 'stem_channels': 4}, final_norm=True), 16, 32, 0),
-    'twins': (dict(type='mmpretrain.SVT', arch=dict(
+    'twins': (dict(type='mim_plugins.TwinsSVT', arch=dict(
         embed_dims=[8, 8, 16, 16], depths=[2, 2, 2, 2], num_heads=[1, 1, 2, 2], patch_sizes=[4, 2, 2, 2],
         strides=[4, 2, 2, 2], mlp_ratios=[2, 2, 2, 2], sr_ratios=[4, 2, 1, 1], window_sizes=[2, 2, 2, 2]),
         norm_after_stage=[False, False, False, True]), 16, 32, 0),

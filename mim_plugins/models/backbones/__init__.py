@@ -10,10 +10,11 @@ from .sin_cos_vit import SinCosVisionTransformer
 from .sizing import with_input_size
 from .swin import ResizableSwin, ResizableSwinV2
 from .timm import TIMMEncoder
+from .twins import TwinsSVT
 from .window_attention import WindowAttention
 
 __all__ = [
     'CMT', 'ConvMAEEncoder', 'DenseVisionTransformer', 'MFFVisionTransformer', 'MixMIMTransformer', 'MixedResNet',
     'MixedTIMMEncoder', 'PyramidVisionTransformer', 'ResizableBEiT', 'ResizableSwin', 'ResizableSwinV2',
-    'SinCosVisionTransformer', 'TIMMEncoder', 'WindowAttention', 'with_input_size'
+    'SinCosVisionTransformer', 'TIMMEncoder', 'TwinsSVT', 'WindowAttention', 'with_input_size'
 ]

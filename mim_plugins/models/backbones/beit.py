@@ -13,6 +13,7 @@ from ...errors import InputError
 from ...ops.positions import relative_position_index, resize_position_table, token_grid
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
+from .biased_attention import aligned_index, attend, gathered_bias
 from .depth import cut_arch
 from .recomputation import recompute_blocks
 from .relative_positions import CLS_ROWS, resize_stored_tables, table_bias
@@ -29,30 +30,36 @@ class SharedPositionBias(RelativePositionBias):
         """Give the bias of (h, w) tokens and cls from now on."""
         self.grid = tuple(grid)
         index = relative_position_index(grid, with_cls=True, device=self.relative_position_bias_table.device)
-        self.register_buffer('grid_index', index, persistent=False)
+        self.register_buffer('grid_index', aligned_index(index), persistent=False)
 
     def forward(self) -> Tensor:
         """Bias [heads, 1 + N, 1 + N]."""
         table = resize_position_table(self.relative_position_bias_table, self.window_size, self.grid, CLS_ROWS)
-        return table[self.grid_index].permute(2, 0, 1)
+        return gathered_bias(table, self.grid_index)
 
 
-class TableAttention(BEiTAttention):
-    """mmpretrain's BEiT attention with a table for one grid that serves any, interpolated inside the forward.
+class _FusedAttention(BEiTAttention):
+    """mmpretrain's BEiT attention by ``scaled_dot_product_attention``.
+
+    Its table, where it has one, is for one grid and serves any: it is interpolated inside the forward.
 
     Attributes:
         grid: Tokens (h, w) that come; one more is cls.
     """
     grid: tuple[int, int]
 
-    def forward(self, x: Tensor, rel_pos_bias: None = None) -> Tensor:
-        """Attend among tokens [B, N, C]; there is no bias that layers share."""
-        shift = None if self.q_bias is None else torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
-        tokens = F.linear(x, self.qkv.weight, self.qkv.bias if shift is None else shift)
+    def forward(self, x: Tensor, rel_pos_bias: Tensor | None = None) -> Tensor:
+        """Attend among tokens [B, N, C] with the bias [heads, N, N] that the layers share, if they do."""
+        shift = self.qkv.bias
+        if self.bias == 'qv_bias':
+            shift = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
+        tokens = F.linear(x, self.qkv.weight, shift)
         query, key, value = tokens.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        bias = table_bias(self.relative_position_bias_table, self.window_size, self.grid, x.shape[1])
-        attended = F.scaled_dot_product_attention(
-            query, key, value, bias.to(query.dtype), self.attn_drop.p if self.training else 0., scale=self.scale)
+        bias = rel_pos_bias
+        if self.use_rel_pos_bias:
+            own = table_bias(self.relative_position_bias_table, self.window_size, self.grid, x.shape[1])
+            bias = own if bias is None else own + bias
+        attended = attend(query, key, value, bias, self.attn_drop.p if self.training else 0., self.scale)
         return self.proj_drop(self.proj(attended.transpose(1, 2).flatten(2)))
 
 
@@ -80,9 +87,8 @@ class ResizableBEiT(BEiTViT):
         super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), img_size=img_size, **options)
         if (self.rel_pos_bias is not None or self.use_rel_pos_bias) and not self.with_cls_token:
             raise InputError('the relative-position bias needs the cls token: with_cls_token=True')
-        if self.use_rel_pos_bias:
-            for layer in self.layers:
-                layer.attn.__class__ = TableAttention
+        for layer in self.layers:
+            layer.attn.__class__ = _FusedAttention
         if self.rel_pos_bias is not None:
             self.rel_pos_bias = SharedPositionBias(self.patch_resolution, self.arch_settings['num_heads'])
         if with_cp:

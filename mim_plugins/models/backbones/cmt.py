@@ -2,7 +2,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn.bricks.drop import DropPath
 from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.model import BaseModule, ModuleList
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from ...ops import map_to_tokens, resize_pair_bias, square_grid, tokens_to_map
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
+from .biased_attention import attend
 from .recomputation import recompute_blocks
 from .stages import check_outputs, check_stride, layer_depth, stage_settings
 
@@ -34,7 +34,7 @@ class _Attention(nn.Module):
     def forward(self, tokens: Tensor, grid: tuple[int, int], bias: Tensor) -> Tensor:
         source = tokens if self.reduce is None else map_to_tokens(self.reduce(tokens_to_map(tokens, grid)))
         query, key, value = (self._split(part) for part in (self.query(tokens), self.key(source), self.value(source)))
-        attended = F.scaled_dot_product_attention(query, key, value, bias[None].to(query.dtype))
+        attended = attend(query, key, value, bias)
         return self.proj(attended.transpose(1, 2).flatten(2))
 
 

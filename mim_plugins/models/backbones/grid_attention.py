@@ -1,10 +1,10 @@
 """A plain ViT's attention for images of any size: within windows or not, with relative positions or not."""
 from functools import partial
 
-import torch.nn.functional as F
 from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
+from .biased_attention import attend
 from .window_attention import attend_in_windows
 
 
@@ -46,6 +46,5 @@ class GridAttention(nn.Module):
         positions = self.positions or self._shared_positions[0]
         if positions is not None:
             query, key, bias = positions(query, key, grid)
-        attended = F.scaled_dot_product_attention(
-            query, key, value, bias, self.attn_drop if self.training else 0., scale=scale)
+        attended = attend(query, key, value, bias, self.attn_drop if self.training else 0., scale)
         return attended.transpose(1, 2).flatten(2)

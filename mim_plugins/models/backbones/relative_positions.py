@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ...ops import relative_position_index, resize_position_table
+from .biased_attention import aligned_index, gathered_bias
 
 # Last rows of a BEiT table: from cls, to cls, cls to itself.
 CLS_ROWS = 3
@@ -94,10 +95,9 @@ class PositionTable(nn.Module):
             grid: Tokens (h, w).
 
         Returns:
-            Queries and keys as they are, and the bias [1, heads, N, N].
+            Queries and keys as they are, and the bias [heads, N, N].
         """
-        bias = table_bias(self.relative_position_bias_table.to(query.dtype), self.window_size, grid, query.shape[2])
-        return query, key, bias[None]
+        return query, key, table_bias(self.relative_position_bias_table, self.window_size, grid, query.shape[2])
 
     def _resize_stored(self, state_dict: dict, prefix: str, *args: Any) -> None:
         resize_stored_tables(self, state_dict, prefix, CLS_ROWS)
@@ -116,8 +116,7 @@ def table_bias(table: Tensor, window: tuple[int, int], grid: tuple[int, int], to
         [heads, tokens, tokens].
     """
     index = relative_position_index(grid, tokens > grid[0] * grid[1], table.device)
-    rows = resize_position_table(table, window, grid, CLS_ROWS)
-    return rows.t().index_select(1, index.flatten()).unflatten(1, index.shape)
+    return gathered_bias(resize_position_table(table, window, grid, CLS_ROWS), aligned_index(index))
 
 
 def resize_stored_tables(encoder: nn.Module, state_dict: dict, prefix: str, num_extra: int = 0) -> None:

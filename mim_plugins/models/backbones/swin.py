@@ -11,6 +11,7 @@ from ...errors import InputError
 from ...ops.positions import token_grid
 from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
+from .cosine_attention import CosineWindowAttention
 from .depth import cut_arch
 from .recomputation import recompute_blocks
 from .relative_positions import resize_stored_tables
@@ -187,7 +188,7 @@ class ResizableSwinV2(_ResizableWindows, SwinTransformerV2):
                          pretrained_window_sizes=pretrained, **options)
         for stage, window in zip(self.stages, pretrained, strict=True):
             for block in stage.blocks:
-                block.attn.w_msa.pretrained_window = to_2tuple(window)
+                CosineWindowAttention.replace(block.attn.w_msa, to_2tuple(window))
         self.set_input_size(size)
         if with_cp:
             self._recompute()

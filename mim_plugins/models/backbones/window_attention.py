@@ -4,11 +4,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmpretrain.models.utils import WindowMSA, WindowMSAV2
+from mmpretrain.models.utils import WindowMSA
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ...ops import relative_position_index, resize_mask, resize_position_table, separate_groups
+from .biased_attention import aligned_index, attend, gathered_bias
 
 # Group of the places that pad a map; images have groups 0 and 1.
 _PADDING = 2
@@ -41,12 +42,12 @@ class WindowAttention(WindowMSA):
         """Attend within windows of (h, w) tokens from now on."""
         self.current_window = tuple(window)
         index = relative_position_index(window, device=self.relative_position_bias_table.device)
-        self.register_buffer('current_index', index, persistent=False)
+        self.register_buffer('current_index', aligned_index(index), persistent=False)
 
     def position_bias(self) -> Tensor:
         """Bias of each pair of tokens in the current window, [heads, N, N]."""
         table = resize_position_table(self.relative_position_bias_table, self.window_size, self.current_window)
-        return table[self.current_index].permute(2, 0, 1)
+        return gathered_bias(table, self.current_index)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attend.
@@ -61,36 +62,35 @@ class WindowAttention(WindowMSA):
         query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         if self.groups is not None:
             query, key = separate_groups(query, key, self.groups, self.scale)
-        bias = self.position_bias()
-        if mask is not None:
-            # Windows and heads on one axis, so that the bias is not repeated for each image.
-            bias = (bias + mask[:, None]).flatten(0, 1)[None]
-            query, key, value = (part.unflatten(0, (-1, len(mask))).flatten(1, 2) for part in (query, key, value))
         dropout = self.attn_drop.p if self.training else 0.
-        x_out = F.scaled_dot_product_attention(
-            query, key, value, bias.to(query.dtype), dropout, scale=self.scale)
-        x_out = x_out.reshape(len(x), self.num_heads, *x_out.shape[-2:]).transpose(1, 2).reshape(x.shape)
-        return self.proj_drop(self.proj(x_out))
+        attended = attend_with_mask(query, key, value, self.position_bias(), mask, dropout, self.scale)
+        return self.proj_drop(self.proj(attended))
 
 
-def set_log_window(attention: WindowMSAV2, window: tuple[int, int], pretrained: tuple[int, int]) -> None:
-    """Give a SwinV2 attention another window; its bias comes from a network on log-spaced coordinates.
+def attend_with_mask(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, mask: Tensor | None,
+                     dropout: float, scale: float) -> Tensor:
+    """Attend within windows whose mask is that of their place in the image.
 
     Args:
-        attention: mmpretrain's module; its two tables become buffers that are not stored.
-        window: Tokens in height and width.
-        pretrained: Window that scales the coordinates; (0, 0) is ``window`` itself.
+        query: [B * W, heads, N, C], the W windows of one image after another.
+        key: The same shape, with as many channels.
+        value: [B * W, heads, N, D].
+        bias: [heads, N, N], or None.
+        mask: Added to the logits, [W, N, N], or None.
+        dropout: As of :func:`attend`.
+        scale: As of :func:`attend`.
+
+    Returns:
+        [B * W, N, heads * D].
     """
-    axes = []
-    for tokens, reference in zip(window, pretrained, strict=True):
-        offsets = torch.arange(1 - tokens, tokens, dtype=torch.float32)
-        scaled = 8 * offsets / max((reference or tokens) - 1, 1)
-        axes.append(scaled.sign() * torch.log2(scaled.abs() + 1) / 3)  # log2(8)
-    device = attention.logit_scale.device
-    table = torch.stack(torch.meshgrid(*axes, indexing='ij'), dim=-1)[None]
-    for name, value in (('relative_coords_table', table), ('relative_position_index', relative_position_index(window))):
-        attention.register_buffer(name, value.to(device), persistent=False)
-    attention.window_size = tuple(window)
+    windows, heads = query.shape[:2]
+    if mask is not None:
+        # Windows and heads on one axis, so that the bias is not repeated for each image.
+        mask = mask[:, None].to(query.dtype)
+        bias = (mask if bias is None else bias + mask).expand(-1, heads, -1, -1).flatten(0, 1)
+        query, key, value = (part.unflatten(0, (-1, len(mask))).flatten(1, 2) for part in (query, key, value))
+    attended = attend(query, key, value, bias, dropout, scale).reshape(windows, heads, *value.shape[-2:])
+    return attended.transpose(1, 2).flatten(2)
 
 
 def stage_windows(window: int, grid: tuple[int, int], stages: int) -> list[int]:
@@ -108,7 +108,7 @@ def set_stage_window(blocks: Sequence[nn.Module], window: int, grid: tuple[int, 
     """Give the blocks of a Swin stage another window; every second block is shifted by half of it.
 
     Args:
-        blocks: mmpretrain's SwinBlock or SwinBlockV2.
+        blocks: mmpretrain's SwinBlock or SwinBlockV2 with our attention.
         window: Side in tokens, at most the map's shorter side.
         grid: Tokens in height and width of the stage's map; a window that covers it is not shifted.
     """
@@ -116,10 +116,7 @@ def set_stage_window(blocks: Sequence[nn.Module], window: int, grid: tuple[int, 
         attention = block.attn
         attention.window_size = window
         attention.shift_size = window // 2 if number % 2 and window < min(grid) else 0
-        if isinstance(attention.w_msa, WindowAttention):
-            attention.w_msa.set_window((window, window))
-        else:
-            set_log_window(attention.w_msa, (window, window), attention.w_msa.pretrained_window)
+        attention.w_msa.set_window((window, window))
 
 
 def set_stage_groups(blocks: Sequence[nn.Module], groups: Tensor | None, grid: tuple[int, int]) -> None:
