@@ -33,13 +33,14 @@ class _Recomputed:
 def _keep_statistics(block: nn.Module) -> Iterator[None]:
     """Let no BatchNorm update its running statistics: a batch that comes again would count twice."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:  # they still have to read their statistics: the backward wants what the forward kept
+        norm.momentum, norm.num_batches_tracked = 0., None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, batches) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, batches
 
 
 def recompute_blocks(blocks: Iterable[nn.Module]) -> None:
