@@ -4,7 +4,7 @@ from .features import FeatureNorm, check_feature_norm, crop_maps, normalize_feat
 from .groups import same_group, separate_groups
 from .hog import hog
 from .low_pass import check_radius, filter_frequencies, low_pass, radial_frequencies
-from .masks import block_masks, mask_count, random_masks, resize_mask, square_masks, visible_places
+from .masks import block_masks, mask_count, random_masks, resize_mask, square_masks, visible_count, visible_places
 from .patches import divide, map_to_tokens, normalize_patches, patchify, tokens_to_map, unpatchify
 from .positions import (
     columns_come_first,
@@ -27,5 +27,5 @@ __all__ = [
     'radial_frequencies', 'random_masks', 'read_size', 'relative_position_index', 'resize_mask', 'resize_pair_bias',
     'resize_position_embedding', 'resize_position_table', 'restore_patches', 'same_group', 'separate_groups',
     'sin_cos_position_embedding', 'square_grid', 'square_masks', 'token_grid', 'tokens_to_map', 'unpatchify',
-    'visible_places'
+    'visible_count', 'visible_places'
 ]

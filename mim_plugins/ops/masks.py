@@ -206,26 +206,39 @@ def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
     return mask.repeat_interleave(size[0] // height, 1).repeat_interleave(size[1] // width, 2)
 
 
-def visible_places(mask: Tensor, grid: tuple[int, int], number: int | None = None) -> Tensor:
-    """Where the visible tokens of each sample are.
+def visible_count(mask: Tensor, grid: tuple[int, int]) -> int:
+    """Number of visible tokens of each sample, for which a GPU has to be waited for.
 
     Args:
-        mask: Bool [B, h, w] with h, w dividing the grid or divided by it, True = masked.
+        mask: Bool [B, h, w] with h, w dividing the grid, True = masked.
         grid: Tokens in height and width.
-        number: Visible tokens K of each sample where that is known; None counts them, for which a GPU has to be
-            waited for.
-
-    Returns:
-        Int64 [B, K]: places on the grid read row by row, in order.
 
     Raises:
         InputError: The masks differ in their number of visible tokens, or leave none.
     """
     masked = resize_mask(mask, grid).flatten(1)
-    if number is None:
-        counts = (~masked).sum(1)
-        number = int(counts[0])
-        if number == 0 or not torch.all(counts == number):
-            raise InputError('masks must leave as many tokens visible in every sample, and at least one, but leave '
-                             f'between {int(counts.min())} and {int(counts.max())} of {masked.shape[1]} tokens visible')
+    counts = (~masked).sum(1)
+    number = int(counts[0])
+    if number == 0 or not torch.all(counts == number):
+        raise InputError('masks must leave as many tokens visible in every sample, and at least one, but leave '
+                         f'between {int(counts.min())} and {int(counts.max())} of {masked.shape[1]} tokens visible')
+    return number
+
+
+def visible_places(mask: Tensor, grid: tuple[int, int], number: int | None = None) -> Tensor:
+    """Where the visible tokens of each sample are.
+
+    Args:
+        mask: Bool [B, h, w] with h, w dividing the grid, True = masked.
+        grid: Tokens in height and width.
+        number: Visible tokens K of each sample where that is known; None counts them.
+
+    Returns:
+        Int64 [B, K]: places on the grid read row by row, in order.
+
+    Raises:
+        InputError: See :func:`visible_count`, where they are counted.
+    """
+    number = visible_count(mask, grid) if number is None else number
+    masked = resize_mask(mask, grid).flatten(1)
     return masked.to(torch.uint8).argsort(dim=1, stable=True)[:, :number]

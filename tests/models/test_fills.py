@@ -8,6 +8,7 @@ from torch import nn
 
 from mim_plugins.errors import InputError
 from mim_plugins.models import ImageTokenFill, PatchTokenFill, TokenDropFill
+from mim_plugins.models.fills import inside
 from mim_plugins.registry import MODELS
 
 VIT = dict(type='mmpretrain.VisionTransformer', img_size=32, patch_size=8, out_type='raw',
@@ -195,3 +196,27 @@ class TestTokenDropFill:
         mask[0, 0, 0] = True
         with pytest.raises(InputError, match='between 15 and 16 of 16 tokens visible'):
             attached(TokenDropFill(), model).encode(model, torch.randn(2, 3, 32, 32), mask)
+
+    @pytest.mark.parametrize('inverted', [False, True])
+    def test_a_device_is_not_waited_for_where_the_number_is_announced(self, inverted, monkeypatch):
+        model, images, mask = encoder(VIT), torch.randn(2, 3, 32, 32), torch.zeros(2, 2, 2, dtype=torch.bool)
+        mask[:, 0, 0] = True
+        fill = attached(TokenDropFill(), model)
+        expected = last(fill.encode(model, images, ~mask if inverted else mask))
+        fill.expect(3, 4)
+        monkeypatch.setattr(inside, '_on_host', lambda mask: False)
+        monkeypatch.setattr(inside, 'visible_count', lambda *args: pytest.fail('waits for the device'))
+        found = fill.encode(model, images, ~mask if inverted else mask, inverted=inverted)
+        assert torch.equal(last(found), expected)
+        mask[1, 0, 1] = True
+        with pytest.raises(RuntimeError, match=f'must leave {1 if inverted else 3} of 4 units visible in every sample'):
+            fill.encode(model, images, ~mask if inverted else mask, inverted=inverted)
+
+    @pytest.mark.parametrize('announced, training', [((3, 4), False), ((5, 8), True), ((None, 4), True)])
+    def test_other_masks_are_counted(self, announced, training, monkeypatch):
+        """Masks of another ratio in an evaluation, or of another grid; or of a strategy whose ratio varies."""
+        model, mask = encoder(VIT), torch.tensor([[[True, False], [True, False]]])
+        fill = attached(TokenDropFill(), model).train(training)
+        fill.expect(*announced)
+        monkeypatch.setattr(inside, '_on_host', lambda mask: False)
+        assert last(fill.encode(model, torch.randn(1, 3, 32, 32), mask)).shape[1] == 1 + 8

@@ -4,6 +4,7 @@ import torch
 
 from mim_plugins.errors import InputError
 from mim_plugins.models import MAEDecoder, MFFVisionTransformer
+from mim_plugins.models.fills import inside
 from mim_plugins.ops import random_masks, sin_cos_position_embedding
 from mim_plugins.registry import MODELS
 
@@ -239,3 +240,14 @@ class TestMFF:
     def test_refuses_layers_that_do_not_rise_to_the_last(self, layers):
         with pytest.raises(InputError, match='must rise up to the last one, 1, but are'):
             MFFVisionTransformer(fused_layers=layers, patch_size=8, arch=VIT['arch'])
+
+
+@pytest.mark.parametrize('method', ['mae', 'convmae'])
+@pytest.mark.parametrize('size', [(32, 32), (64, 32)])
+def test_the_fill_knows_how_many_tokens_a_training_leaves(method, size, monkeypatch):
+    model = build(method, size=size)
+    data = batch(model)
+    expected = model(**data, mode='loss')['loss']
+    monkeypatch.setattr(inside, '_on_host', lambda mask: False)
+    monkeypatch.setattr(inside, 'visible_count', lambda *args: pytest.fail('waits for the device'))
+    assert torch.equal(model(**data, mode='loss')['loss'], expected)

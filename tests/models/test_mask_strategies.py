@@ -34,6 +34,8 @@ class TestDrawnMasks:
         masks = draw(strategy, batch=3)
         assert strategy.grid((128, 192)) == (rows, columns) == masks.shape[1:] and masks.dtype == torch.bool
         assert masks.sum((1, 2)).tolist() == [mask_count(rows * columns, ratio, rounding)] * 3
+        assert strategy.visible_units((128, 192)) == (~masks[0]).sum()
+        assert build(kind, unit=unit, ratio=ratio, ratio_range=.1).visible_units((128, 192)) is None
 
     def test_differ_by_sample_and_seed_and_repeat(self, kind):
         strategy = build(kind, unit=8, ratio=.5)

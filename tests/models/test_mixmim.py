@@ -6,6 +6,7 @@ import torch
 
 from mim_plugins.errors import InputError
 from mim_plugins.models import MixMIMTransformer
+from mim_plugins.models.fills import inside
 from mim_plugins.ops import map_to_tokens, patchify, random_masks, resize_mask
 from mim_plugins.registry import MODELS
 
@@ -158,6 +159,18 @@ def test_a_vit_reads_each_image_as_mae_does():
     own, partner = model.predict_both(data['inputs'], data['mask']).split(3)
     torch.testing.assert_close(mae.predict(data['clean'], data['mask']), own)
     torch.testing.assert_close(mae.predict(data['clean'][data['partner']], ~data['mask']), partner)
+
+
+@pytest.mark.parametrize('encoder', ['vit', 'convmae'])
+def test_the_fill_knows_how_many_tokens_of_each_image_come(encoder, monkeypatch):
+    model = build(encoder).train()
+    model.data_preprocessor.mask_strategy.ratio = .25
+    model.set_input_size(SIZE)
+    data = batch(model)
+    expected = model(**data, mode='loss')['loss']
+    monkeypatch.setattr(inside, '_on_host', lambda mask: False)
+    monkeypatch.setattr(inside, 'visible_count', lambda *args: pytest.fail('waits for the device'))
+    assert torch.equal(model(**data, mode='loss')['loss'], expected)
 
 
 @torch.no_grad()

@@ -94,7 +94,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         """
         size = read_size(size)
         strategy = self.data_preprocessor.mask_strategy
-        strategy.grid(size)
+        rows, columns = strategy.grid(size)
         self.target_generator.check_input_size(size)
         divide(size, self.neck.stride, 'tokens')
         if strategy.unit % self.target_generator.map_stride:
@@ -106,6 +106,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         for part in (self.backbone, self.neck):
             if hasattr(part, 'set_input_size'):
                 part.set_input_size(size)
+        self.fill.expect(strategy.visible_units(size), rows * columns)
         self.input_size = size
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mask: Tensor | None = None,

@@ -156,12 +156,14 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
     def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
         return size[0] // self.stride, size[1] // self.stride
 
-    def forward(self, images: Tensor, mask: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, images: Tensor, mask: Tensor | None = None,
+                number: int | None = None) -> Tensor | tuple[Tensor, ...]:
         """Encode images.
 
         Args:
             images: [B, C, H, W].
             mask: Bool [B, h, w], True = masked, on the grid of the ViT's tokens or a coarser one; None masks nothing.
+            number: Tokens that each mask leaves visible where that is known; None counts them.
 
         Returns:
             With a mask the visible tokens [B, K, embed_dims[-1]] in the order of the grid; otherwise maps
@@ -179,7 +181,7 @@ class ConvMAEEncoder(SinCosTable, BaseModule):
             stages.append(maps)
         maps = self.patch_embed3(maps)
         grid = tuple(maps.shape[-2:])
-        places = None if mask is None else visible_places(mask, grid).unsqueeze(-1)
+        places = None if mask is None else visible_places(mask, grid, number).unsqueeze(-1)
 
         def seen(tokens: Tensor) -> Tensor:
             return tokens if places is None else tokens.gather(1, places.expand(-1, -1, tokens.shape[-1]))

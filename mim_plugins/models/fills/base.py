@@ -23,6 +23,9 @@ class Fill(BaseModule):
     def check_unit(self, unit: int) -> None:
         """Raise an InputError if mask units of this side in pixels cannot be filled."""
 
+    def expect(self, visible: int | None, units: int) -> None:
+        """Learn that training masks leave ``visible`` of ``units`` units visible, None being unknown."""
+
     @abstractmethod
     def forward(self, images: Tensor, mask: Tensor) -> Tensor:
         """The images as the encoder sees them.

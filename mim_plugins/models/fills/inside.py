@@ -8,7 +8,7 @@ from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ...ops import resize_mask, visible_places
+from ...ops import resize_mask, visible_count, visible_places
 from ...registry import MODELS
 from .base import Fill
 
@@ -124,11 +124,18 @@ class TokenDropFill(HookFill):
     encoders that drop tokens by themselves: those have an attribute ``drops_tokens``, a ``stride`` in pixels, and a
     forward that takes the mask (:class:`ConvMAEEncoder`).
 
+    In a training on a GPU the number of visible tokens is the one that the algorithm announced, which the device checks
+    without being waited for; elsewhere it is counted.
+
     Raises:
         InputError: From a batch whose masks differ in their number of masked tokens.
     """
 
     drops_tokens = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._expected: tuple[int, int] | None = None
 
     def attach(self, encoder: nn.Module) -> None:
         if getattr(encoder, 'drops_tokens', False):
@@ -142,12 +149,35 @@ class TokenDropFill(HookFill):
         self.num_extra_tokens = encoder.num_extra_tokens
         entry[0].register_forward_hook(self._hook)
 
+    def expect(self, visible: int | None, units: int) -> None:
+        self._expected = None if visible is None else (visible, units)
+
+    def _number(self, mask: Tensor, grid: tuple[int, int], inverted: bool) -> int:
+        """Visible tokens of each sample."""
+        visible, units = self._expected or (0, 0)
+        if not self.training or mask[0].numel() != units or _on_host(mask):
+            return visible_count(mask, grid)
+        visible = units - visible if inverted else visible
+        torch._assert_async(
+            (mask.flatten(1).sum(1) == units - visible).all(),
+            f'masks of a training must leave {visible} of {units} units visible in every sample, as its mask strategy '
+            'says, but some do not')
+        return visible * grid[0] * grid[1] // units
+
     def change(self, module: nn.Module, inputs: tuple, output: Tensor, mask: Tensor) -> Tensor:
         extra, tokens = output[:, :self.num_extra_tokens], output[:, self.num_extra_tokens:]
         return torch.cat([extra, tokens.gather(1, mask.expand(-1, -1, tokens.shape[-1]))], dim=1)
 
-    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Tensor | tuple[Tensor, ...]:
-        if getattr(encoder, 'drops_tokens', False):
-            return encoder(images, mask)
+    def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor,
+               inverted: bool = False) -> Tensor | tuple[Tensor, ...]:
+        """See :meth:`Fill.encode`; an ``inverted`` mask leaves visible what those that were announced do not."""
         grid = tuple(side // step for side, step in zip(images.shape[-2:], self.patch, strict=True))
-        return super().encode(encoder, images, visible_places(mask, grid).unsqueeze(-1))
+        number = self._number(mask, grid, inverted)
+        if getattr(encoder, 'drops_tokens', False):
+            return encoder(images, mask, number)
+        return super().encode(encoder, images, visible_places(mask, grid, number).unsqueeze(-1))
+
+
+def _on_host(mask: Tensor) -> bool:
+    """Whether looking at a mask's values makes nobody wait."""
+    return mask.device.type == 'cpu' and not torch.compiler.is_compiling()

@@ -25,6 +25,9 @@ class Aid(nn.Module):
     def check_unit(self, unit: int) -> None:
         """Raise an InputError if units of this side in pixels cannot be told apart."""
 
+    def expect(self, visible: int | None, units: int) -> None:
+        """See :meth:`Fill.expect`."""
+
     def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Features:
         """Features for decoding the one image of mixed images [B, C, H, W] under [B, h, w]."""
         return encoder(images)
@@ -63,12 +66,16 @@ class MaskedAttention(Aid):
             raise InputError(f'mixed units of {unit} px cannot be kept apart by an encoder that merges squares of '
                              f'{self._unit} px')
 
+    def expect(self, visible: int | None, units: int) -> None:
+        if self._dropping:
+            self._dropping.expect(visible, units)
+
     def encode(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> Features:
         return self._dropping.encode(encoder, images, mask) if self._dropping else encoder(images, mask)
 
     def encode_both(self, encoder: nn.Module, images: Tensor, mask: Tensor) -> tuple[Features, ...]:
-        sides = (mask, ~mask) if self._dropping else (mask, )
-        return tuple(self.encode(encoder, images, side) for side in sides)
+        first = self.encode(encoder, images, mask)
+        return (first, self._dropping.encode(encoder, images, ~mask, inverted=True)) if self._dropping else (first, )
 
 
 class MixEmbedding(Aid):
@@ -165,6 +172,9 @@ class MixFill(Fill):
 
     def check_unit(self, unit: int) -> None:
         self.aid.check_unit(unit)
+
+    def expect(self, visible: int | None, units: int) -> None:
+        self.aid.expect(visible, units)
 
     def forward(self, images: Tensor, mask: Tensor) -> Tensor:
         return images

@@ -41,6 +41,11 @@ class MaskStrategy(ABC):
         """
         return divide(size, self.unit, 'mask units')
 
+    def visible_units(self, size: tuple[int, int]) -> int | None:
+        """Units that every mask for images of ``size`` (H, W) leaves visible; None where that differs or is not known.
+        """
+        return None
+
     @abstractmethod
     def __call__(self, batch: int, size: tuple[int, int], generator: torch.Generator,
                  device: torch.device) -> Tensor:
@@ -81,6 +86,10 @@ class DrawnMasks(MaskStrategy):
         for limit in (self.ratio, self.ratio + self.ratio_range):
             mask_count(grid[0] * grid[1], limit, self.rounding)
         return grid
+
+    def visible_units(self, size: tuple[int, int]) -> int | None:
+        rows, columns = self.grid(size)
+        return None if self.ratio_range else rows * columns - mask_count(rows * columns, self.ratio, self.rounding)
 
     def __call__(self, batch: int, size: tuple[int, int], generator: torch.Generator,
                  device: torch.device) -> Tensor:
