@@ -3,6 +3,7 @@ _base_ = 'mmpretrain::_base_/default_runtime.py'
 
 # All by name, so that a recipe changes one without repeating the others.
 default_hooks = dict(
+    runtime_info=dict(type='mim_plugins.RuntimeInfoHook'),
     logger=dict(interval=100),
     checkpoint=dict(type='mim_plugins.AtomicCheckpointHook', interval=10, max_keep_ckpts=3),
     run_summary=dict(type='mim_plugins.RunSummaryHook'),

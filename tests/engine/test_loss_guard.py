@@ -28,7 +28,7 @@ class Model(BaseModel):
 
 
 def train(tmp_path, bad_at: int, interval: int = 50, value: float = math.nan, clip: bool = False,
-          saving: dict | None = None) -> None:
+          saving: dict | None = None, **hooks: dict) -> None:
     data = torch.utils.data.DataLoader([dict(inputs=torch.zeros(1))] * 4, batch_size=1)
     wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=.01))
     if clip:
@@ -36,7 +36,7 @@ def train(tmp_path, bad_at: int, interval: int = 50, value: float = math.nan, cl
     runner = Runner(
         Model(bad_at, value), str(tmp_path), train_dataloader=data, optim_wrapper=wrapper,
         train_cfg=dict(by_epoch=True, max_epochs=3), experiment_name=f'guard_{next(NUMBER)}',
-        default_hooks=dict(checkpoint=None), custom_hooks=[
+        default_hooks=dict(checkpoint=None, **hooks), custom_hooks=[
             LossGuardHook(interval), AtomicCheckpointHook(**(saving or dict(interval=1)))])
     runner.train()
 
@@ -63,9 +63,10 @@ def test_stops_before_a_checkpoint_by_iterations(tmp_path):
     assert (tmp_path / 'iter_2.pth').is_file() and not (tmp_path / 'iter_4.pth').exists()
 
 
-def test_names_the_gradient_norm_where_it_is_known(tmp_path):
-    with pytest.raises(NonFiniteLossError, match='gradient norm nan'):
-        train(tmp_path, bad_at=2, clip=True)
+@pytest.mark.parametrize('hook', ['RuntimeInfoHook', 'mim_plugins.RuntimeInfoHook'])
+def test_names_the_gradient_norm_where_it_is_known(tmp_path, hook):
+    with pytest.raises(NonFiniteLossError, match='since iteration 2: learning rate 0.01, gradient norm nan'):
+        train(tmp_path, bad_at=2, clip=True, runtime_info=dict(type=hook))
 
 
 def test_reads_on_all_processes_together(tmp_path, monkeypatch):

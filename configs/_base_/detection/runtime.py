@@ -3,6 +3,7 @@ _base_ = 'mmdet::_base_/default_runtime.py'
 
 # All by name, so that a recipe changes one without repeating the others.
 default_hooks = dict(
+    runtime_info=dict(type='mim_plugins.RuntimeInfoHook'),
     checkpoint=dict(type='mim_plugins.AtomicCheckpointHook', max_keep_ckpts=2),
     encoder=dict(type='mim_plugins.LoadEncoderHook', checkpoint=None, coverage=0.98),
     run_summary=dict(type='mim_plugins.RunSummaryHook'),

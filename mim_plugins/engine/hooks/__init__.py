@@ -6,11 +6,12 @@ from .monitors import FeatureMonitorHook, HeldOutLossHook, PicturesHook
 from .progress_bar import ProgressBarHook
 from .progressive_resolution import ProgressiveResolutionHook
 from .run_summary import RunSummaryHook
+from .runtime_info import RuntimeInfoHook
 from .strict_load import StrictLoadHook
 from .target_store import TargetStoreHook
 
 __all__ = [
     'AtomicCheckpointHook', 'FeatureMonitorHook', 'HeldOutLossHook', 'IterationSeedHook', 'LoadEncoderHook',
-    'LossGuardHook', 'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook', 'RunSummaryHook', 'StrictLoadHook',
-    'TargetStoreHook'
+    'LossGuardHook', 'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook', 'RunSummaryHook',
+    'RuntimeInfoHook', 'StrictLoadHook', 'TargetStoreHook'
 ]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ...errors import InputError, NonFiniteLossError
 from ...registry import HOOKS
+from ..scalars import latest
 
 
 @HOOKS.register_module()
@@ -30,7 +31,7 @@ class LossGuardHook(Hook):
         self.interval = interval
         self._finite: list[Tensor] = []
         self._rates: list[float] = []
-        self._norms: list[float | None] = []
+        self._norms: list[Tensor | float | None] = []
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
@@ -40,7 +41,7 @@ class LossGuardHook(Hook):
             return
         self._finite.append(torch.stack(losses).isfinite().all())
         self._rates.append(runner.optim_wrapper.param_groups[0]['lr'])
-        self._norms.append(self._norm(runner))
+        self._norms.append(latest(runner.message_hub, 'train/grad_norm'))
         if self.every_n_train_iters(runner, self.interval) or self._saves_now(runner):
             self._read(runner, runner.iter)
 
@@ -51,11 +52,6 @@ class LossGuardHook(Hook):
         return any(isinstance(hook, CheckpointHook) and not hook.by_epoch and
                    (self.every_n_train_iters(runner, hook.interval) or self.is_last_train_iter(runner))
                    for hook in runner.hooks)
-
-    @staticmethod
-    def _norm(runner: Runner) -> float | None:
-        scalars = runner.message_hub.log_scalars
-        return scalars['train/grad_norm'].current() if 'train/grad_norm' in scalars else None
 
     def _read(self, runner: Runner, last: int) -> None:
         """Look at what was noted up to iteration ``last``; every process comes here at the same time."""

@@ -1,0 +1,147 @@
+"""RuntimeInfoHook leaves the same histories as mmengine's, and reads the device only when somebody looks."""
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mim_plugins.engine.scalars import DeferredHistory, DeferredScalars, latest
+
+NUMBER = itertools.count()
+
+
+class Model(BaseModel):
+    """Losses of two types, a value that is no loss, and one that is no tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.linspace(.1, 1, 5))
+
+    def forward(self, inputs, mode='tensor'):
+        loss = (self.weight - inputs).square().sum()
+        return dict(loss_a=loss, loss_b=loss.to(torch.bfloat16) / 7, accuracy=self.weight.detach()[:1])
+
+    def parse_losses(self, losses):
+        total, values = super().parse_losses(losses)
+        return total, {**values, 'number': 3}
+
+
+class Reader(Hook):
+    """Looks at the loss in the middle of a window."""
+    priority = 'VERY_LOW'
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter % 4 == 1:
+            assert runner.message_hub.get_scalar('train/loss').current() == outputs['loss'].item()
+            self.seen.append(runner.message_hub.get_scalar('train/grad_norm').mean(2))
+
+
+def train(folder: Path, hook: str, resume: bool = False, epochs: int = 3, accumulation: int = 1) -> Runner:
+    data = DataLoader([dict(inputs=torch.tensor([index / 7])) for index in range(5)], batch_size=1)
+    reader = Reader()
+    runner = Runner(
+        Model(), str(folder), train_dataloader=data, resume=resume, custom_hooks=[reader],
+        optim_wrapper=dict(type='OptimWrapper', accumulative_counts=accumulation, clip_grad=dict(max_norm=.5),
+                           optimizer=dict(type='SGD', lr=.01)),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs), experiment_name=f'runtime_{next(NUMBER)}',
+        default_hooks=dict(runtime_info=dict(type=hook), logger=dict(type='LoggerHook', interval=3)))
+    runner.train()
+    runner.seen = reader.seen
+    return runner
+
+
+def logged(folder: Path) -> list[dict]:
+    lines = [json.loads(line) for path in sorted(folder.glob('*/vis_data/scalars.json'))
+             for line in path.read_text().splitlines()]
+    return [{name: value for name, value in line.items() if 'time' not in name} for line in lines]
+
+
+def histories(hub: MessageHub | dict) -> dict[str, tuple[list, list]]:
+    scalars = hub['log_scalars'] if isinstance(hub, dict) else hub.log_scalars
+    return {name: tuple(part.tolist() for part in history.data) for name, history in scalars.items()
+            if 'time' not in name}
+
+
+@pytest.mark.parametrize('accumulation, updates', [(1, 15), (2, 8)])
+def test_histories_logs_and_checkpoints_are_those_of_mmengine(tmp_path, accumulation, updates):
+    names = ('RuntimeInfoHook', 'mim_plugins.RuntimeInfoHook')
+    theirs, ours = (train(tmp_path / name, name, accumulation=accumulation) for name in names)
+    found = histories(ours.message_hub)
+    assert found == histories(theirs.message_hub) and ours.seen == theirs.seen
+    assert len(found['train/loss'][0]) == 15 and len(found['train/grad_norm'][0]) == updates
+    assert set(found['train/number'][0]) == {3}
+    assert logged(tmp_path / names[0]) == logged(tmp_path / names[1]) != []
+    saved = [torch.load(tmp_path / name / 'epoch_2.pth', weights_only=False)['message_hub'] for name in names]
+    assert histories(saved[0]) == histories(saved[1]) and saved[0]['resumed_keys'] == saved[1]['resumed_keys']
+    assert all(type(history) is HistoryBuffer for history in saved[1]['log_scalars'].values())
+
+
+def test_a_resumed_run_goes_on_with_the_history(tmp_path):
+    whole = train(tmp_path / 'whole', 'mim_plugins.RuntimeInfoHook')
+    train(tmp_path / 'parts', 'mim_plugins.RuntimeInfoHook', epochs=2)
+    resumed = train(tmp_path / 'parts', 'mim_plugins.RuntimeInfoHook', resume=True)
+    assert histories(resumed.message_hub) == histories(whole.message_hub)
+
+
+@pytest.fixture
+def hub() -> MessageHub:
+    return MessageHub.get_instance(f'hub_{next(NUMBER)}')
+
+
+def test_what_nobody_reads_stays_on_the_device(hub, monkeypatch):
+    scalars = DeferredScalars(hub)
+    for number in range(3):
+        scalars.add(dict(a=torch.tensor(number), b=torch.tensor([number + .5], dtype=torch.float64)))
+    scalars.add(dict(a=torch.tensor(math.pi)))
+    reads = []
+    monkeypatch.setattr(torch.Tensor, 'tolist', lambda values, old=torch.Tensor.tolist: reads.append(1) or old(values))
+    assert reads == [] and latest(hub, 'b').item() == 2.5 and latest(hub, 'nothing') is None
+    assert hub.get_scalar('a').mean(2) == pytest.approx((2 + math.pi) / 2) and len(reads) == 1
+    assert hub.get_scalar('b').max() == 2.5 and latest(hub, 'b') == 2.5 and len(reads) == 1
+
+
+def test_many_that_nobody_reads_are_brought_over(hub, monkeypatch):
+    monkeypatch.setattr('mim_plugins.engine.scalars._MOST_WAITING', 4)
+    scalars = DeferredScalars(hub)
+    for number in range(5):
+        scalars.add(dict(a=torch.tensor(float(number))))
+    assert hub.log_scalars['a']._numbers.tolist() == [0, 1, 2, 3] and hub.get_scalar('a').current() == 4
+
+
+def test_numbers_are_copies_and_carry_no_graph(hub):
+    weight = torch.nn.Parameter(torch.ones(1))
+    DeferredScalars(hub).add(dict(a=weight))
+    with torch.no_grad():
+        weight += 1
+    assert hub.get_scalar('a').current() == 1
+
+
+def test_a_history_keeps_its_past_its_order_and_its_length(hub):
+    hub.log_scalars['a'] = HistoryBuffer([5., 6.], [1, 1], max_length=4)
+    scalars = DeferredScalars(hub)
+    scalars.add(dict(a=torch.tensor(7.)))
+    hub.update_scalar('a', 8.)
+    scalars.add(dict(a=torch.tensor(9.)))
+    assert hub.get_scalar('a').data[0].tolist() == [6, 7, 8, 9] and hub.get_scalar('a').data[1].tolist() == [1] * 4
+    again = DeferredScalars(hub)  # of a second training in the same process
+    scalars.add(dict(a=torch.tensor(10.)))
+    again.add(dict(a=torch.tensor(11.)))
+    assert hub.get_scalar('a').data[0].tolist() == [8, 9, 10, 11]
+    assert isinstance(hub.get_scalar('a'), DeferredHistory)
+    np.testing.assert_array_equal(hub.state_dict()['log_scalars']['a'].data[0], [8, 9, 10, 11])
+
+
+def test_refuses_what_is_no_scalar(hub):
+    with pytest.raises(RuntimeError, match=r"shape '\[\]' is invalid for input of size 2"):
+        DeferredScalars(hub).add(dict(a=torch.zeros(2)))
