@@ -149,7 +149,7 @@ def test_fine_tuning_is_the_papers(name, base, batch, decay, epochs, warmup, dro
     assert cfg.auto_scale_lr.base_batch_size == batch
     sharded = dict(type='mim_plugins.ShardedOptimizer', optimizer_type='AdamW')
     assert cfg.optim_wrapper.optimizer == dict(
-        sharded if 'giant' in name else dict(type='AdamW'), lr=peak, betas=(.9, .999), weight_decay=.05)
+        sharded if 'giant' in name else dict(type='AdamW'), lr=peak, betas=(.9, .999), weight_decay=.05, fused=True)
     assert cfg.optim_wrapper.paramwise_cfg == dict(layer_decay_rate=decay)
     assert cfg.optim_wrapper.get('clip_grad') == (dict(max_norm=5.) if batch == 2048 else None)
     assert cfg.model.backbone.drop_path_rate == drop_path and cfg.model.backbone.get('window_size') == window

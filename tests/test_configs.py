@@ -191,7 +191,7 @@ def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
         predicted = model.neck(model.backbone(torch.zeros(1, 3, 128, 128)), (128, 128))
     assert predicted.shape == (1, 27, 16, 16)
     assert model.neck.grid((128, 128)) == tokens and model.neck.values_per_token == values
-    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=1.2e-3, betas=(.9, .95), weight_decay=.05)
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=1.2e-3, betas=(.9, .95), weight_decay=.05, fused=True)
     assert cfg.auto_scale_lr.base_batch_size == 2048
 
 
@@ -235,7 +235,7 @@ def test_pixmim_recipes_are_the_papers(name, batch, tokens):
     assert target.reference_size == 224
     assert cfg.train_dataloader.dataset.pipeline[1] == dict(type='mim_plugins.SimpleResizedCrop', scale=size)
     assert cfg.optim_wrapper.optimizer == dict(
-        type='AdamW', lr=1.5e-4 * batch / 256, betas=(.9, .95), weight_decay=.05)
+        type='AdamW', lr=1.5e-4 * batch / 256, betas=(.9, .95), weight_decay=.05, fused=True)
     assert cfg.auto_scale_lr.base_batch_size == batch
 
 
@@ -250,7 +250,7 @@ def test_fastmae_recipes_are_the_papers(name, width):
         assert features.shape == (1, 50, width) and model.neck(features, (224, 224), mask).shape == (1, 768, 14, 14)
     assert len(model.neck.blocks) == 1 and len(model.layer_heads) == 12 and model.target_generator.norm == 'patch'
     assert [(head.in_features, head.out_features) for head in model.layer_heads] == [(width, 768)] * 12
-    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=2.4e-3, betas=(.9, .95), weight_decay=.05)
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=2.4e-3, betas=(.9, .95), weight_decay=.05, fused=True)
     crop = cfg.train_dataloader.dataset.pipeline[1]
     assert (crop.scale, crop.patch, crop.middle_size) == (224, 16, 256)
 

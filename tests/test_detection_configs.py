@@ -127,7 +127,8 @@ def test_recipe_starts_from_what_another_recipe_leaves(name):
 def test_settings_are_the_papers(part, lr, decay, layers, drop_path, epochs):
     cfg = recipe(part)
     wrapper = cfg.optim_wrapper
-    assert wrapper.optimizer == dict(type='AdamW', lr=pytest.approx(lr), betas=(.9, .999), weight_decay=decay)
+    assert wrapper.optimizer == dict(
+        type='AdamW', lr=pytest.approx(lr), betas=(.9, .999), weight_decay=decay, fused=True)
     assert wrapper.paramwise_cfg.get('layer_decay_rate') == layers
     assert ('constructor' in wrapper) == (layers is not None)
     assert cfg.model.backbone.drop_path_rate == drop_path and cfg.train_cfg.get('max_epochs') == epochs

@@ -88,7 +88,7 @@ def test_recipe_has_a_card_and_fitting_arithmetic(name):
 def test_recipe_has_the_settings_of_all(name):
     cfg = read(name)
     optimizer = cfg.optim_wrapper.optimizer
-    assert (optimizer.type, optimizer.betas, optimizer.weight_decay) == ('AdamW', (.9, .999), .05)
+    assert (optimizer.type, optimizer.betas, optimizer.weight_decay) == ('AdamW', (.9, .999), .05) and optimizer.fused
     assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == 160_000
     assert cfg.model.backbone.drop_path_rate == .1
     crop = next(step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'RandomCrop')

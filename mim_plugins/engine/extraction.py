@@ -131,7 +131,7 @@ class Teacher:
         if not isinstance(self.target, TeacherTarget):
             raise InputError(f'the teacher must be a mim_plugins.TeacherTarget, but is a {type(self.target).__name__}')
         self._preprocessor = MODELS.build(preprocessor).to(device)
-        self.to_rgb = self._preprocessor._channel_conversion
+        self.to_rgb = self._preprocessor.swaps_channels
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

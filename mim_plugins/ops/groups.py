@@ -1,6 +1,5 @@
 """Attention that keeps groups of tokens apart (MixMIM, arXiv 2205.13137, section 3.2)."""
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 # Logit between tokens of different groups: its exponential is 0 in every floating format, and float16 holds it.
@@ -37,6 +36,7 @@ def separate_groups(query: Tensor, key: Tensor, groups: Tensor, scale: float) ->
     Returns:
         Queries and keys [B, heads, N, C + 8]; values stay as they are.
     """
-    own = F.one_hot(groups.long(), _COLUMNS).to(query.dtype)[:, None].expand(*query.shape[:3], -1)
+    own = groups[..., None] == torch.arange(_COLUMNS, device=groups.device)
+    own = own.to(query.dtype)[:, None].expand(*query.shape[:3], -1)
     root = (-_APART / scale)**0.5
     return torch.cat([query, own * root], dim=-1), torch.cat([key, (own - 1) * root], dim=-1)

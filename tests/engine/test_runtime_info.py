@@ -3,6 +3,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,13 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 from torch.utils.data import DataLoader
 
+from mim_plugins.engine.hooks import RuntimeInfoHook
 from mim_plugins.engine.scalars import DeferredHistory, DeferredScalars, latest
 
 NUMBER = itertools.count()
@@ -145,3 +150,21 @@ def test_a_history_keeps_its_past_its_order_and_its_length(hub):
 def test_refuses_what_is_no_scalar(hub):
     with pytest.raises(RuntimeError, match=r"shape '\[\]' is invalid for input of size 2"):
         DeferredScalars(hub).add(dict(a=torch.zeros(2)))
+
+
+def test_the_norm_of_gradients_that_are_spread_over_processes_is_the_whole_one(hub):
+    """FSDP's parameters are DTensors, and so is their norm."""
+    torch.distributed.init_process_group('gloo', store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        weight = torch.nn.Parameter(distribute_tensor(torch.zeros(2), init_device_mesh('cpu', (1, )), [Shard(0)]))
+        weight.grad = distribute_tensor(torch.tensor([3., 4.]), weight.device_mesh, [Shard(0)])
+        wrapper = OptimWrapper(torch.optim.SGD([weight], lr=1.), clip_grad=dict(max_norm=1.))
+        hook = RuntimeInfoHook()
+        hook.before_train(SimpleNamespace(
+            message_hub=hub, optim_wrapper=wrapper, epoch=0, iter=0, max_epochs=1, max_iters=1,
+            train_dataloader=SimpleNamespace(dataset=None)))
+        wrapper.step()
+        assert hub.log_scalars['train/grad_norm'].current() == 5
+        np.testing.assert_allclose(weight.detach().full_tensor(), [-.6, -.8], rtol=1e-5)
+    finally:
+        torch.distributed.destroy_process_group()

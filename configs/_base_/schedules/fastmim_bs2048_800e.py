@@ -6,7 +6,7 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='bfloat16',
     loss_scale=dict(enabled=False),
-    optimizer=dict(type='AdamW', lr=base_lr * batch / 256, betas=(0.9, 0.95), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=base_lr * batch / 256, betas=(0.9, 0.95), weight_decay=0.05, fused=True),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
         bias_decay_mult=0.0,

@@ -7,7 +7,7 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='bfloat16',
     loss_scale=dict(enabled=False),
-    optimizer=dict(type='AdamW', lr=base_lr * batch / 256, betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=base_lr * batch / 256, betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     constructor='mim_plugins.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay_rate=0.65))
 param_scheduler = [

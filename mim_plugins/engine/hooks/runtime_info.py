@@ -5,6 +5,7 @@ from mmengine.hooks import RuntimeInfoHook as _RuntimeInfoHook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from ...registry import HOOKS
 from ..scalars import DeferredScalars
@@ -32,7 +33,7 @@ class RuntimeInfoHook(_RuntimeInfoHook):
         def clip_and_note(*args: Any, **options: Any) -> None:
             norm = clip(*args, **options)
             if norm is not None:  # clipping of single values has none
-                self._scalars.add({name: norm})
+                self._scalars.add({name: norm.full_tensor() if isinstance(norm, DTensor) else norm})
 
         return clip_and_note
 

@@ -38,7 +38,9 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
 
     def __init__(self, mask: dict, sample_mask_stride: int | None = None, mean: Sequence[float] | None = None,
                  std: Sequence[float] | None = None, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**{'non_blocking': True, **options})
+        # mmpretrain's own way would send a list of indices to the device in every step.
+        self.swaps_channels, self._channel_conversion = self._channel_conversion, False
         self._set_normalization(mean, std)
         self.mask_strategy = TASK_UTILS.build({'type': 'mim_plugins.RandomMasks', **mask})
         if sample_mask_stride and self.mask_strategy.unit % sample_mask_stride:
@@ -92,7 +94,7 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
 
     def normalized(self, data: dict) -> dict:
         """A collated batch on the device, normalised; nothing is masked."""
-        batch = super().forward({name: data[name] for name in ('inputs', 'data_samples')})
+        batch = self._normalized(data['inputs'], data['data_samples'])
         given = self.cast_data(data.get('target_inputs') or {})
         if not given:
             return batch
@@ -103,16 +105,19 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
             raise InputError("stored features and middle images come stacked: the loader needs collate_fn=dict("
                              "type='default_collate')")
         if 'middle' in given:
-            middle = super().forward(dict(inputs=given['middle'], data_samples=[]))['inputs']
-            given = {**given, 'middle': middle}
+            given = {**given, 'middle': self._normalized(given['middle'], [])['inputs']}
         return {**batch, 'target_inputs': given}
+
+    def _normalized(self, images: Tensor, samples: list) -> dict:
+        images = self.cast_data(images)
+        return super().forward(dict(inputs=images.flip(1) if self.swaps_channels else images, data_samples=samples))
 
     def _check_channels(self, image: Tensor) -> None:
         if image.ndim != 3:
             raise InputError(f'each image must be [C, H, W], but one is {list(image.shape)}: several views of an image '
                              'are not masked')
         channels = len(image)
-        if self._channel_conversion and channels != 3:
+        if self.swaps_channels and channels != 3:
             raise InputError(f'to_rgb=True swaps the first of three channels with the last, but the images have '
                              f'{channels}')
         if self._enable_normalize and self.mean.numel() not in (1, channels):

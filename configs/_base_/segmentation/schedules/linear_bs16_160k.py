@@ -2,7 +2,7 @@
 # with the power 1 of BEiT's and MAE's segmenters.
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type='AdamW', betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     constructor='mim_plugins.LayerDecayOptimWrapperConstructor')
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
