@@ -11,5 +11,6 @@ default_hooks = dict(
     iteration_seed=dict(type='mim_plugins.IterationSeedHook'),
     loss_guard=dict(type='mim_plugins.LossGuardHook'),
     target_store=dict(type='mim_plugins.TargetStoreHook'),
+    data_wait=dict(type='mim_plugins.DataWaitHook'),
     progress_bar=dict(type='mim_plugins.ProgressBarHook'))
 randomness = dict(seed=0)

@@ -10,5 +10,6 @@ default_hooks = dict(
     strict_load=dict(type='mim_plugins.StrictLoadHook'),
     iteration_seed=dict(type='mim_plugins.IterationSeedHook'),
     loss_guard=dict(type='mim_plugins.LossGuardHook'),
+    data_wait=dict(type='mim_plugins.DataWaitHook'),
     progress_bar=dict(type='mim_plugins.ProgressBarHook'))
 randomness = dict(seed=0)

@@ -1,4 +1,5 @@
 from .atomic_checkpoint import AtomicCheckpointHook
+from .data_wait import DataWaitHook
 from .iteration_seed import IterationSeedHook
 from .load_encoder import LoadEncoderHook
 from .loss_guard import LossGuardHook
@@ -11,7 +12,7 @@ from .strict_load import StrictLoadHook
 from .target_store import TargetStoreHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'FeatureMonitorHook', 'HeldOutLossHook', 'IterationSeedHook', 'LoadEncoderHook',
-    'LossGuardHook', 'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook', 'RunSummaryHook',
-    'RuntimeInfoHook', 'StrictLoadHook', 'TargetStoreHook'
+    'AtomicCheckpointHook', 'DataWaitHook', 'FeatureMonitorHook', 'HeldOutLossHook', 'IterationSeedHook',
+    'LoadEncoderHook', 'LossGuardHook', 'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook',
+    'RunSummaryHook', 'RuntimeInfoHook', 'StrictLoadHook', 'TargetStoreHook'
 ]

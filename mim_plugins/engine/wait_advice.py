@@ -1,0 +1,56 @@
+"""What to change about a loader that is too slow, from what can be seen of it."""
+import os
+
+import torch
+from torch.utils.data import DataLoader
+
+_MUCH_LARGER = 4.  # times as many pixels in a picture as in what becomes of it
+
+
+def cores_per_process() -> int:
+    """CPU cores for each process on this machine, at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get('LOCAL_WORLD_SIZE', 1)))
+
+
+def remedies(loader: DataLoader, batch: dict, device: torch.device, start_up: float) -> list[str]:
+    """What may help, the most likely first.
+
+    Args:
+        loader: The training's.
+        batch: One of its batches.
+        device: Where the model is.
+        start_up: Seconds that the last epoch's first batch was waited for.
+    """
+    found = [*_workers(loader, device), *_pictures(loader, batch)]
+    if loader.num_workers and not loader.persistent_workers:
+        found.append(f'train_dataloader.persistent_workers=True, since each epoch begins with {start_up:.1f} s of '
+                     'waiting for its workers')
+    if device.type == 'cuda' and not loader.pin_memory:
+        found.append('train_dataloader.pin_memory=True')
+    return [*found, 'faster storage, such as a disk of this machine']
+
+
+def _workers(loader: DataLoader, device: torch.device) -> list[str]:
+    cores = cores_per_process()
+    spare = cores - (1 if device.type == 'cuda' else torch.get_num_threads())
+    if spare <= loader.num_workers:
+        return []
+    return [f'train_dataloader.num_workers={spare} instead of {loader.num_workers}, for {cores} cores per process']
+
+
+def _pictures(loader: DataLoader, batch: dict) -> list[str]:
+    shapes = [sample.ori_shape[:2] for sample in batch.get('data_samples') or [] if 'ori_shape' in sample]
+    if not shapes:
+        return []
+    pixels = sum(height * width for height, width in shapes) / len(shapes)
+    height, width = batch['inputs'][0].shape[-2:]
+    if pixels < _MUCH_LARGER * height * width:
+        return []
+    steps = getattr(getattr(loader.dataset, 'pipeline', None), 'transforms', [])
+    scaled = any(type(step).__name__ == 'LoadAndCrop' for step in steps)
+    ways = ['pictures packed by tools/pack_images.py']
+    if not scaled:
+        ways.insert(0, '--fast-loading')
+    return [f'{" or ".join(ways)}, since pictures have {pixels / (height * width):.0f} times as many pixels as the '
+            f'{height}x{width} that are made of them']
