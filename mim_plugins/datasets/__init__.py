@@ -7,6 +7,7 @@ from .transforms import (
     BackgroundFocusedCrop,
     CenterCrop,
     GridAlignedCrop,
+    LoadAndCrop,
     LoadObjectMask,
     LoadOfflineTarget,
     LoadRGBImage,
@@ -19,6 +20,6 @@ from .unlabelled import UnlabelledImages
 
 __all__ = [
     'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'INaturalist', 'KeyedDataset', 'KeyedInfiniteSampler',
-    'KeyedSampler', 'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage', 'PackInputs', 'Places', 'RandomResizedCrop',
-    'ResizeOnly', 'SampleKey', 'SimpleResizedCrop', 'UnlabelledImages'
+    'KeyedSampler', 'LoadAndCrop', 'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage', 'PackInputs', 'Places',
+    'RandomResizedCrop', 'ResizeOnly', 'SampleKey', 'SimpleResizedCrop', 'UnlabelledImages'
 ]

@@ -1,11 +1,12 @@
 from .crops import BackgroundFocusedCrop, CenterCrop, RandomResizedCrop, ResizeOnly, SimpleResizedCrop
 from .grid_crop import GridAlignedCrop
+from .load_and_crop import LoadAndCrop
 from .loading import LoadRGBImage
 from .object_masks import LoadObjectMask
 from .offline_target import LoadOfflineTarget
 from .packing import PackInputs
 
 __all__ = [
-    'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage',
-    'PackInputs', 'RandomResizedCrop', 'ResizeOnly', 'SimpleResizedCrop'
+    'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'LoadAndCrop', 'LoadObjectMask', 'LoadOfflineTarget',
+    'LoadRGBImage', 'PackInputs', 'RandomResizedCrop', 'ResizeOnly', 'SimpleResizedCrop'
 ]

@@ -16,6 +16,8 @@ from mim_plugins.errors import InputError
 from mim_plugins.ops import read_size
 from mim_plugins.registry import TRANSFORMS
 
+from .crop_plan import CropPlan
+
 
 def check_backend(image: np.ndarray, backend: str) -> None:
     """Pillow takes a second or fourth channel for transparency."""
@@ -39,11 +41,22 @@ class RandomResizedCrop(_RandomResizedCrop):
     def transform(self, results: dict) -> dict:
         """Crop and resize ``img``; ``img_shape`` follows and ``crop_box`` tells the place."""
         check_backend(results['img'], self.backend)
-        # A twin for this sample: the pipeline's own transform stays as it is for others.
+        return super(RandomResizedCrop, self._for(results)).transform(results)
+
+    def plan(self, size: tuple[int, int], results: dict) -> CropPlan:
+        """Draw what :meth:`transform` would take of a picture of ``size`` (H, W) that is yet to be decoded."""
+        twin = self._for(results)
+        # mmpretrain's drawing asks for an image, but only for its shape: this one takes no memory.
+        top, left, height, width = twin.rand_crop_params(np.broadcast_to(np.uint8(0), size))
+        scale = tuple(twin.scale)
+        return CropPlan((top, left, top + height, left + width), scale, scale)
+
+    def _for(self, results: dict) -> 'RandomResizedCrop':
+        """A twin for this sample: the pipeline's own transform stays as it is for others."""
         twin = copy.copy(self)
         twin.scale = results.get('input_size', self.scale)
         twin._sample = results
-        return super(RandomResizedCrop, twin).transform(results)
+        return twin
 
     def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
         """Top, left, height and width of the next crop, in pixels."""
@@ -123,23 +136,23 @@ class _WholeImageCrop(BaseTransform):
     def place(self, room: int) -> int:
         """First row or column of the crop, where the last that there is room for is ``room``."""
 
+    def plan(self, size: tuple[int, int], results: dict) -> CropPlan:
+        """Draw what to take of a picture of ``size`` (H, W)."""
+        scale = tuple(results.get('input_size', self.scale))
+        resized = self.resized(size, scale)
+        start = tuple(self.place(side + 2 * self.padding - crop) for side, crop in zip(resized, scale, strict=True))
+        return CropPlan((0, 0, *size), resized, scale, self.padding, start)
+
     def transform(self, results: dict) -> dict:
         """Resize, pad and crop ``img``; ``img_shape`` follows and ``crop_box`` tells the place."""
-        scale = tuple(results.get('input_size', self.scale))
-        image, size = results['img'], results['img'].shape[:2]
+        image = results['img']
         check_backend(image, self.backend)
+        plan = self.plan(image.shape[:2], results)
         image = image[..., 0] if image.shape[2:] == (1, ) else image  # as Pillow wants grey
-        resized = self.resized(size, scale)
-        image = np.atleast_3d(mmcv.imresize(image, resized[::-1], interpolation=self.interpolation,
+        image = np.atleast_3d(mmcv.imresize(image, plan.resized[::-1], interpolation=self.interpolation,
                                             backend=self.backend))
-        if self.padding:
-            image = np.pad(image, ((self.padding, self.padding), (self.padding, self.padding), (0, 0)), mode='reflect')
-        first = [self.place(side - crop) for side, crop in zip(image.shape[:2], scale, strict=True)]
-        last = [start + crop for start, crop in zip(first, scale, strict=True)]
-        box = [(edge - self.padding) * size[axis] / resized[axis]
-               for edges in (first, last) for axis, edge in enumerate(edges)]
-        image = np.ascontiguousarray(image[first[0]:last[0], first[1]:last[1]])
-        return {**results, 'img': image, 'img_shape': image.shape, 'crop_box': tuple(map(float, box))}
+        image = plan.cut(image)
+        return {**results, 'img': image, 'img_shape': image.shape, 'crop_box': plan.crop_box}
 
 
 def _covering(size: tuple[int, int], scale: tuple[int, int]) -> tuple[int, int]:

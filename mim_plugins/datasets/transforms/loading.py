@@ -1,6 +1,8 @@
 """Reading any common image file as 8-bit colour."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Literal
 
@@ -63,25 +65,46 @@ class LoadRGBImage(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        path = results['img_path']
-        try:
-            content = fileio.get(path, backend_args=self.backend_args)
+        with decode_errors(results['img_path']):
+            content = self.read(results)
             img = decode_bgr(content)
-        except MemoryError:
-            raise
-        # Pillow's readers raise nearly every built-in exception on damaged files.
-        except Exception as error:
-            raise ImageDecodeError(f'could not read the image {path}: {_reason(error)}') from error
-        if self.order == 'rgb':
-            img = cv2.cvtColor(img, cv2.COLOR_BGR2RGB)
-        results['img'] = img
+        return self.loaded(results, img, content)
+
+    def read(self, results: dict) -> bytes:
+        """The bytes of the sample's file, which a packed data set hands on by itself."""
+        content = results.get('content')
+        return fileio.get(results['img_path'], backend_args=self.backend_args) if content is None else content
+
+    def loaded(self, results: dict, img: np.ndarray, content: bytes) -> dict:
+        """The sample with its decoded picture, uint8 [H, W, 3] in BGR."""
+        results['img'] = self.ordered(img)
         results['img_shape'] = img.shape[:2]
         results['ori_shape'] = img.shape[:2]
-        results.update(content=content, decoder=type(self).__name__)
+        results.update(content=content, decoder=LoadRGBImage.__name__)
         return results
+
+    def ordered(self, img: np.ndarray) -> np.ndarray:
+        """A picture in BGR in the order of channels that was asked for."""
+        return cv2.cvtColor(img, cv2.COLOR_BGR2RGB) if self.order == 'rgb' else img
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(order={self.order!r}, backend_args={self.backend_args})'
+
+
+@contextmanager
+def decode_errors(path: str) -> Iterator[None]:
+    """Whatever goes wrong inside is the fault of the file at ``path``.
+
+    Raises:
+        ImageDecodeError: Anything did.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    # Pillow's readers raise nearly every built-in exception on damaged files.
+    except Exception as error:
+        raise ImageDecodeError(f'could not read the image {path}: {_reason(error)}') from error
 
 
 def decode_bgr(data: bytes) -> np.ndarray:
@@ -92,7 +115,7 @@ def decode_bgr(data: bytes) -> np.ndarray:
     """
     with Image.open(BytesIO(data)) as image:
         img = None
-        if _is_plain_jpeg(image, data):
+        if is_plain_jpeg(image, data):
             # The same library and pixels as in Pillow, in less than half the time.
             img = _opencv(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         elif _is_deep_colour(image):
@@ -103,11 +126,12 @@ def decode_bgr(data: bytes) -> np.ndarray:
             img = _pillow_to_array(image)
         # Both libraries turn TIFF files upright themselves.
         if image.format != 'TIFF':
-            img = UPRIGHT.get(_orientation(image), lambda a: a)(img)
+            img = UPRIGHT.get(orientation(image), lambda a: a)(img)
     return _to_bgr(img)
 
 
-def _is_plain_jpeg(image: Image.Image, data: bytes) -> bool:
+def is_plain_jpeg(image: Image.Image, data: bytes) -> bool:
+    """Whether an opened file is a whole JPEG, grey or in colour, that OpenCV decodes as Pillow does."""
     # OpenCV may return half a picture for a file that was cut short, so its end must be there.
     return (image.format == 'JPEG' and image.mode in ('RGB', 'L')
             and JPEG_END in data[-JPEG_TAIL:])
@@ -130,7 +154,8 @@ def _opencv(data: bytes, flags: int) -> np.ndarray | None:
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """EXIF's number of how an opened file is turned, 1 for upright."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a damaged EXIF block says nothing about the pixels
