@@ -19,6 +19,9 @@ def main() -> None:
     parser.add_argument(
         '--amp', nargs='?', const='bf16', choices=['bf16', 'fp16'], help='mixed precision, bf16 if not said')
     parser.add_argument(
+        '--fast-loading', action='store_true',
+        help='decode JPEGs at a fraction of their size where the crop shrinks them as much')
+    parser.add_argument(
         '--auto-scale-lr', action='store_true',
         help='scale the learning rate linearly to the effective batch, accumulation included')
     cfg = launch.prepare_training(parser.parse_args())

@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from ..checkpoints import check_file, check_harmless, latest_checkpoint
 from ..errors import InputError
+from .loading import use_fast_loading
 
 _WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -280,6 +281,8 @@ def prepare_training(args: Namespace) -> Config:
         _set_encoder(cfg, args.encoder)
     elif args.encoder:
         raise InputError(f'--encoder starts a training, but this one goes on from {cfg.load_from}: leave one out')
+    if getattr(args, 'fast_loading', False):
+        use_fast_loading(cfg)
     _set_precision(cfg, args.amp)
     processes = world_size(args.launcher)
     if args.auto_scale_lr or cfg.get('auto_scale_lr', {}).get('enable'):

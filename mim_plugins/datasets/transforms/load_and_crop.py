@@ -53,7 +53,7 @@ class LoadAndCrop(LoadRGBImage):
         ImageDecodeError: From the transform, as :class:`LoadRGBImage`.
     """
 
-    def __init__(self, crop: dict, margin: float = 1., order: Literal['bgr', 'rgb'] = 'bgr',
+    def __init__(self, crop: dict, margin: float = 1.25, order: Literal['bgr', 'rgb'] = 'bgr',
                  backend_args: dict | None = None) -> None:
         super().__init__(order, backend_args)
         if not margin >= 1:

@@ -6,6 +6,7 @@ i of a picture decoded at 1/k then covers the pixels k i ... k i + k - 1 of the 
 from __future__ import annotations
 
 import math
+from functools import cache
 from io import BytesIO
 from typing import Literal
 
@@ -100,6 +101,7 @@ def _moved(image: np.ndarray, top: float, left: float, height: int, width: int) 
     return moved[row:row + height, column:column + width]
 
 
+@cache  # a fraction of 1/8 has eight shifts
 def _weights(shift: float) -> np.ndarray:
     """Lanczos's weights of the pixels around a place that is ``shift`` in [0, 1) behind one, float32."""
     distance = np.arange(1 - _REACH, 1 + _REACH) - shift

@@ -1,0 +1,44 @@
+"""The switch from decoding whole pictures to decoding what a crop needs."""
+from mmengine.config import Config, ConfigDict
+
+from ..errors import InputError
+
+_LOADERS = ('mim_plugins.LoadRGBImage', 'LoadImageFromFile', 'mmcv.LoadImageFromFile', 'mmpretrain.LoadImageFromFile')
+# Unprefixed names of the others are those of other crops.
+_CROPS = ('mim_plugins.RandomResizedCrop', 'mim_plugins.SimpleResizedCrop', 'mim_plugins.CenterCrop',
+          'mim_plugins.ResizeOnly', 'RandomResizedCrop', 'mmpretrain.RandomResizedCrop')
+_LOADER_OPTIONS = {'type', 'order', 'backend_args'}
+
+
+def use_fast_loading(cfg: Config) -> None:
+    """Let training load with ``LoadAndCrop`` instead of a loader and the crop behind it.
+
+    The loader may be ours or mmcv's, the crop one of ours or mmpretrain's ``RandomResizedCrop``. A pipeline that
+    begins with ``LoadAndCrop`` stays as it is.
+
+    Raises:
+        InputError: The training pipeline begins otherwise, or its loader has options that ``LoadAndCrop`` has not.
+    """
+    dataset = _innermost(cfg.get('train_dataloader') or {})
+    steps = dataset.get('pipeline') or []
+    names = [str(step['type']) for step in steps[:2]]
+    if names[:1] == ['mim_plugins.LoadAndCrop']:
+        return
+    if len(names) < 2 or names[0] not in _LOADERS or names[1] not in _CROPS:
+        raise InputError('--fast-loading joins a loader with the crop right behind it: the training pipeline must begin '
+                         f'with {" or ".join(_LOADERS[:2])} and one of {", ".join(_CROPS[:4])}, but begins with '
+                         f'{" and ".join(names) or "nothing"}')
+    loader, crop = steps[:2]
+    unknown = sorted(set(loader) - _LOADER_OPTIONS)
+    if unknown:
+        raise InputError(f'--fast-loading cannot keep {", ".join(unknown)} of {names[0]}')
+    kept = {name: loader[name] for name in ('order', 'backend_args') if name in loader}
+    joined = dict(type='mim_plugins.LoadAndCrop', crop={**crop, 'type': f'mim_plugins.{names[1].rpartition(".")[2]}'}, **kept)
+    dataset['pipeline'] = [ConfigDict(joined), *steps[2:]]
+
+
+def _innermost(settings: dict) -> dict:
+    """The data set in a loader's settings, inside of its wrappers."""
+    while isinstance(settings.get('dataset'), dict):
+        settings = settings['dataset']
+    return settings
