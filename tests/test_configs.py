@@ -82,7 +82,8 @@ def test_config_builds(name):
     dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'lazy_init': True})
     assert dataset.pipeline.transforms
     assert DATA_SAMPLERS.build({**cfg.train_dataloader.sampler, 'dataset': range(4), 'seed': 0})
-    scales = [step.scale for step in cfg.train_dataloader.dataset.pipeline if 'scale' in step]
+    steps = [step.get('crop', step) for step in cfg.train_dataloader.dataset.pipeline]
+    scales = [step.scale for step in steps if 'scale' in step]
     assert scales == [size]
     assert all(HOOKS.build(hook) for hook in cfg.default_hooks.values() if hook.type.startswith('mim_plugins.'))
 

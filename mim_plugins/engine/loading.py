@@ -25,15 +25,16 @@ def use_fast_loading(cfg: Config) -> None:
     if names[:1] == ['mim_plugins.LoadAndCrop']:
         return
     if len(names) < 2 or names[0] not in _LOADERS or names[1] not in _CROPS:
-        raise InputError('--fast-loading joins a loader with the crop right behind it: the training pipeline must begin '
-                         f'with {" or ".join(_LOADERS[:2])} and one of {", ".join(_CROPS[:4])}, but begins with '
+        raise InputError('--fast-loading joins a loader with the crop behind it: the training pipeline must begin with '
+                         f'{" or ".join(_LOADERS[:2])} and one of {", ".join(_CROPS[:4])}, but begins with '
                          f'{" and ".join(names) or "nothing"}')
     loader, crop = steps[:2]
     unknown = sorted(set(loader) - _LOADER_OPTIONS)
     if unknown:
         raise InputError(f'--fast-loading cannot keep {", ".join(unknown)} of {names[0]}')
     kept = {name: loader[name] for name in ('order', 'backend_args') if name in loader}
-    joined = dict(type='mim_plugins.LoadAndCrop', crop={**crop, 'type': f'mim_plugins.{names[1].rpartition(".")[2]}'}, **kept)
+    ours = {**crop, 'type': f'mim_plugins.{names[1].rpartition(".")[2]}'}
+    joined = dict(type='mim_plugins.LoadAndCrop', crop=ours, **kept)
     dataset['pipeline'] = [ConfigDict(joined), *steps[2:]]
 
 
