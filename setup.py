@@ -107,6 +107,7 @@ setup(
     extras_require={
         'pretrain': requirements('mminstall'),
         'downstream': requirements('mminstall') + requirements('downstream'),
+        'packed': requirements('packed'),
         'tests': requirements('tests'),
         'docs': requirements('docs'),
     },

@@ -5,6 +5,7 @@ import os
 import re
 from array import array
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -108,6 +109,16 @@ def read_list(path: str, root: str) -> PathTable:
     return table.build()
 
 
+def read_names(path: Path, labelled: bool) -> PathTable:
+    """Names of a file that was written by a tool, one a line, each with a label behind it or none has."""
+    table = _Builder()
+    with open(path, 'rb') as lines:
+        for line in lines:
+            name = line[:-1]
+            table.add_bytes(name[:name.rindex(b' ')] if labelled else name)
+    return table.build()
+
+
 def _exists(path: str, listings: dict[str, set[str]]) -> bool:
     """Whether a file exists, asking the file system once a folder rather than once a file."""
     folder, name = os.path.split(path)
@@ -126,7 +137,10 @@ class _Builder:
         return len(self.ends)
 
     def add(self, path: str) -> None:
-        self.buffer += os.fsencode(path)
+        self.add_bytes(os.fsencode(path))
+
+    def add_bytes(self, path: bytes) -> None:
+        self.buffer += path
         self.ends.append(len(self.buffer))
 
     def build(self) -> PathTable:

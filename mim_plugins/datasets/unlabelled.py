@@ -16,20 +16,22 @@ from mim_plugins.registry import DATASETS
 
 from .image_files import IMAGE_EXTENSIONS, path_at, read_list, scan_folder
 from .keyed import seeded, with_size
+from .packed import PackedPictures, is_packed
 
 UNTRIED, READ, UNREADABLE = range(3)
 
 
 @DATASETS.register_module()
 class UnlabelledImages(BaseDataset):
-    """All images in or below a folder, or those that a list file names.
+    """All images in or below a folder, those that a list file names, or those that were packed.
 
     Each sample is ``dict(img_path=..., sample_idx=...)``, passed through the pipeline. A file that
     ``LoadRGBImage`` cannot decode is logged by name, once, and the next readable file takes its
     place. Errors of other transforms are not caught.
 
     Args:
-        data_root: Folder; alone, all images in or below it are used.
+        data_root: Folder; alone, all images in or below it are used. It may be one that ``tools/pack_images.py``
+            wrote: then samples hold the files' bytes as ``content``, which ``LoadRGBImage`` takes.
         ann_file: Optional list file, itself relative to ``data_root``: one path a line, absolute or
             relative to the images' folder, with an optional integer label that is ignored.
         data_prefix: Folder of the images below ``data_root``.
@@ -40,8 +42,8 @@ class UnlabelledImages(BaseDataset):
         lazy_init: Put off looking for the files until the data set is used.
 
     Raises:
-        InputError: If there is no such folder or list, it holds no image, or, from an access, more
-            than ``max_unreadable`` of the files cannot be read.
+        InputError: If there is no such folder or list, it holds no image, a list comes with packed pictures or mmcv's
+            loader does, or, from an access, more than ``max_unreadable`` of the files cannot be read.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class UnlabelledImages(BaseDataset):
         root = self.data_prefix['img_path']
         self.data_prefix['img_path'] = root = root.rstrip('/') or root
         # These two arrays take the place of BaseDataset's pickled dicts, so its subsets work.
+        self._packed = self._open_packed(root) if is_packed(root) else None
         self.data_bytes, self.data_address = (
-            read_list(self.ann_file, root) if self.ann_file
+            self._packed.names() if self._packed
+            else read_list(self.ann_file, root) if self.ann_file
             else scan_folder(root, self.extensions))
         self._fully_initialized = True
         self._start_record()
@@ -89,12 +93,24 @@ class UnlabelledImages(BaseDataset):
                 chosen = every[:chosen] if chosen >= 0 else every[chosen:]
             self.get_subset_(chosen)
 
+    def _open_packed(self, root: str) -> PackedPictures:
+        if self.ann_file:
+            raise InputError(f'{root} holds packed pictures, which are all used, but ann_file is {self.ann_file}: '
+                             'leave it out, or pack those pictures alone')
+        first = next(iter(self.pipeline.transforms), None)
+        if type(first).__name__ == 'LoadImageFromFile':
+            raise InputError(f'{root} holds packed pictures, which LoadImageFromFile does not read here: load with '
+                             'mim_plugins.LoadRGBImage or mim_plugins.LoadAndCrop')
+        return PackedPictures(root)
+
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """Path of one picture."""
         idx = range(len(self))[idx]
-        name = path_at(self.data_bytes, self.data_address, idx)
-        return dict(img_path=os.path.join(self.data_prefix['img_path'], name), sample_idx=idx)
+        return dict(img_path=os.path.join(self.data_prefix['img_path'], self._name(idx)), sample_idx=idx)
+
+    def _name(self, idx: int) -> str:
+        return path_at(self.data_bytes, self.data_address, idx)
 
     def prepare_data(self, idx: int) -> dict | None:
         """The picture ``idx``, or the next readable one, through the pipeline.
@@ -113,6 +129,8 @@ class UnlabelledImages(BaseDataset):
             info = self.get_data_info((idx + step) % len(self))
             index = info['sample_idx']
             try:
+                if self._packed:
+                    info['content'] = self._packed.read(self._name(index))
                 data = self.pipeline(with_size(info, idx))
             except ImageDecodeError as error:
                 self._note_unreadable(index, error)

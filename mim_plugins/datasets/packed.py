@@ -1,0 +1,80 @@
+"""A folder of pictures in one LMDB file, read at random by any number of processes.
+
+``data.mdb`` holds the files' bytes under the names that they had in their folder, as mmengine's ``LmdbBackend`` reads
+them too; ``pictures.txt`` the names in the folder's order, with labels where each lies in a folder of its class; and
+``manifest.json`` how it was made. :mod:`mim_plugins.datasets.packed_writing` writes it.
+"""
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mim_plugins.errors import ImageDecodeError, InputError
+
+from .image_files import PathTable, read_names
+
+DATA, NAMES, MANIFEST = 'data.mdb', 'pictures.txt', 'manifest.json'
+FORMAT = 'mim_plugins.packed_pictures.v1'
+
+
+def import_lmdb() -> ModuleType:
+    """The package that reads and writes the file.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        import lmdb
+    except ImportError as error:
+        raise InputError('packed pictures need the package lmdb: pip install lmdb') from error
+    return lmdb
+
+
+def is_packed(folder: str | Path) -> bool:
+    """Whether a folder holds packed pictures."""
+    return all(Path(folder, name).is_file() for name in (DATA, NAMES, MANIFEST))
+
+
+@cache  # LMDB wants one handle for a file in a process
+def _environment(folder: str) -> Any:
+    # Without locks there is nothing that a forked worker could not go on using.
+    return import_lmdb().open(folder, readonly=True, lock=False, readahead=False, create=False)
+
+
+class PackedPictures:
+    """Packed pictures by name. It may be forked or pickled: the file is opened where it is first read.
+
+    Args:
+        folder: What ``tools/pack_images.py`` wrote.
+
+    Raises:
+        InputError: The package lmdb is missing, or the folder is of another format.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        import_lmdb()
+        self.folder = os.path.abspath(folder)
+        self.manifest = json.loads(Path(self.folder, MANIFEST).read_text())
+        if self.manifest.get('format') != FORMAT:
+            raise InputError(f'expected pictures in the format {FORMAT} in {folder}, found '
+                             f'{self.manifest.get("format")!r}')
+
+    def names(self) -> PathTable:
+        """The pictures' names, in the order of the folder that they are from."""
+        return read_names(Path(self.folder, NAMES), self.manifest['labelled'])
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one picture's file.
+
+        Raises:
+            ImageDecodeError: There is no such picture.
+        """
+        with _environment(self.folder).begin() as transaction:
+            content = transaction.get(os.fsencode(name))
+        if content is None:
+            raise ImageDecodeError(f'there is no picture {name} in {self.folder}')
+        return content
