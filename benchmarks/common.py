@@ -1,44 +1,38 @@
-"""What the benchmarks share: a description of the machine, interleaved timing, stored results."""
+"""What the benchmarks share: options, interleaved timing, peak memory, stored results."""
 import argparse
 import json
-import platform
+import multiprocessing
+import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
+from machine import machine
 
-from mim_plugins.check_env import MMPRETRAIN, installed_version
+# Where results go; a trial run of everything sets another folder.
+RESULTS = Path(os.environ.get('BENCHMARK_RESULTS', Path(__file__).parent / 'results'))
 
-RESULTS = Path(__file__).parent / 'results'
+
+def default_device() -> torch.device:
+    return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
 
 
-def arguments(description: str, gpu_batch: int, cpu_batch: int, runs: int) -> argparse.Namespace:
-    """Images per batch and number of runs from the command line, with these defaults."""
+def options(description: str, gpu_batch: int, cpu_batch: int, runs: int) -> argparse.ArgumentParser:
+    """A parser for images per batch and number of runs, with these defaults."""
     batch = gpu_batch if torch.cuda.is_available() else cpu_batch
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--batch', type=int, default=batch, help=f'images (default: {gpu_batch}, on a CPU {cpu_batch})')
     parser.add_argument('--runs', type=int, default=runs, help='of which the median is taken (default: %(default)s)')
-    return parser.parse_args()
+    return parser
 
 
-def machine() -> dict[str, str | int]:
-    """Processor, threads and versions that a figure depends on."""
-    names = [line.split(':')[1].strip() for line in Path('/proc/cpuinfo').read_text().splitlines()
-             if line.startswith('model name')] if Path('/proc/cpuinfo').exists() else []
-    commit = subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=RESULTS.parent, text=True,
-                            capture_output=True, check=False).stdout.strip()
-    return {
-        'cpu': names[0] if names else platform.processor(),
-        'threads': torch.get_num_threads(),
-        'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
-        'python': platform.python_version(),
-        'torch': torch.__version__,
-        'mmpretrain': installed_version(MMPRETRAIN) or 'none',
-        'commit': commit,
-    }
+def arguments(description: str, gpu_batch: int, cpu_batch: int, runs: int) -> argparse.Namespace:
+    """Images per batch and number of runs from the command line, with these defaults."""
+    return options(description, gpu_batch, cpu_batch, runs).parse_args()
 
 
 def interleaved(candidates: dict[str, Callable[[], object]], runs: int = 9) -> dict[str, dict[str, float]]:
@@ -60,9 +54,45 @@ def interleaved(candidates: dict[str, Callable[[], object]], runs: int = 9) -> d
             for name, values in seconds.items()}
 
 
-def store(name: str, result: dict) -> Path:
-    """Write a result with the machine's description to ``results/<name>.json``."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f'{name}.json'
+def in_own_process(function: Callable, *args: object) -> Any:
+    """What a function of a module gives in a fresh process, so that nothing of this one counts for its memory.
+
+    Raises:
+        BrokenProcessPool: The process died, as it does when the memory does not suffice.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
+        return pool.submit(function, *args).result()
+
+
+def _resident(field: str) -> int:
+    return 1024 * int(Path('/proc/self/status').read_text().split(f'{field}:')[1].split()[0])
+
+
+def peak_growth(call: Callable[[], object], device: torch.device) -> int:
+    """Bytes that a call needs at most on top of what is in use before it.
+
+    On a GPU as torch counts them; on a CPU what the process grows by (Linux), so call it in a process of its own.
+    """
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        return torch.cuda.max_memory_allocated() - before
+    Path('/proc/self/clear_refs').write_text('5')  # sets the peak to the present size
+    before = _resident('VmHWM')
+    call()
+    return _resident('VmHWM') - before
+
+
+def store(name: str, result: dict, device: torch.device | None = None) -> Path:
+    """Write a result with the machine's description to ``results/<name>.<cpu or cuda>.json``.
+
+    Args:
+        name: The script's, maybe with ``-`` and what it was told to do.
+        result: What was measured.
+        device: Where it ran; None is where torch runs by default.
+    """
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f'{name}.{(device or default_device()).type}.json'
     path.write_text(json.dumps({'machine': machine(), **result}, indent=2) + '\n')
     return path

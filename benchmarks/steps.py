@@ -1,0 +1,147 @@
+"""Training steps of ours against those of mmpretrain, timm and SimMIM as released, in one run.
+
+    python benchmarks/steps.py                       # every group, one after the other
+    python benchmarks/steps.py --group aims          # those with a figure to reach
+    python benchmarks/steps.py --group fastmim-vit --batch 4 --runs 3
+    python benchmarks/steps.py --only 'FastMIM ViT-B 128' 'mmpretrain MAE ViT-B 224'
+
+A step is uint8 images on the device -> preprocessor, masks, target, forward, backward, AdamW; encoders called `alone`
+have no optimizer. Float32 on a CPU, autocast to bfloat16 on a GPU. The candidates of a group are timed in turn, on
+batches of the same size. Memory is the peak of a training in a process of its own, from the building of the model on:
+on a GPU as torch counts it, on a CPU what the process grows by. Model FLOPs are those of matrix products and
+convolutions, forward and backward, without the target; the utilisation is against the data sheet's dense bfloat16 peak
+of the GPU, on a CPU against a float32 product of two large matrices in the same run.
+"""
+import argparse
+from collections.abc import Callable
+
+import torch
+from aims import AIMS, GROUPS, Group
+from candidates import CANDIDATES, target
+from common import default_device, in_own_process, interleaved, options, peak_growth, store
+from machine import machine, peak_flops
+from stepping import Step, quiet
+from tables import mebibytes, milliseconds, print_table
+
+MATMUL = 2048  # side of the matrices whose product shows what a CPU can do
+
+
+def parse_args() -> argparse.Namespace:
+    parser = options(__doc__, gpu_batch=256, cpu_batch=4, runs=9 if torch.cuda.is_available() else 3)
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument('--group', nargs='+', choices=['aims', *GROUPS], default=list(GROUPS), metavar='GROUP',
+                        help=f'aims, which is {", ".join(AIMS)}, or some of {", ".join(GROUPS)} (default: all)')
+    chosen.add_argument('--only', nargs='+', choices=CANDIDATES, metavar='NAME',
+                        help=f'candidates instead of a group: {", ".join(CANDIDATES)}')
+    parser.add_argument('--device', type=torch.device, default=default_device(),
+                        help='default: a GPU where there is one')
+    parser.add_argument('--compile', choices=('none', 'ours', 'all'), default='none',
+                        help='whose encoders and decoders torch.compile compiles (default: %(default)s)')
+    parser.add_argument('--peak-tflops', type=float, help='of the GPU in bfloat16, where its name is not known')
+    return parser.parse_args()
+
+
+def build(name: str, batch: int, device: torch.device, compile_whose: str) -> Step:
+    quiet()
+    candidate = CANDIDATES[name]
+    compiled = compile_whose == 'all' or compile_whose == 'ours' and candidate.source == 'ours'
+    return candidate.step(batch, device, compiled)
+
+
+def needs(name: str, batch: int, device: torch.device, compile_whose: str) -> dict[str, float]:
+    """Memory of a training and FLOPs of a step; for a process of its own."""
+    quiet()
+    steps: list[Step] = []
+
+    def train() -> None:
+        steps.append(build(name, batch, device, compile_whose))
+        for _ in range(3):
+            steps[0]()
+
+    peak = peak_growth(train, device)
+    pair = CANDIDATES[name].batch(2, device)
+    return dict(peak_bytes=peak, step_bytes=peak - steps[0].state_bytes(), flops_per_image=steps[0].flops(pair))
+
+
+def reason(error: Exception) -> str:
+    return f'{type(error).__name__}: {error}'.splitlines()[0]
+
+
+def matmul(device: torch.device) -> Callable[[], torch.Tensor]:
+    left, right = torch.randn(2, MATMUL, MATMUL, device=device)
+    return lambda: left @ right
+
+
+def run_group(group: Group, args: argparse.Namespace) -> dict:
+    """Figures of a group's candidates; one that fails is named with its reason."""
+    calls, figures, failed, device = {}, {}, {}, args.device
+    for name in group.names:
+        try:
+            figures[name] = in_own_process(needs, name, args.batch, device, args.compile)
+            calls[name] = build(name, args.batch, device, args.compile)
+            calls[name]()
+        except Exception as error:  # whatever it is, the others can still be compared
+            failed[name] = reason(error)
+            figures.pop(name, None)
+            calls.pop(name, None)
+    calls.update({name: target(name, args.batch, device) for name in group.parts})
+    times = interleaved({**calls, **({'matmul': matmul(device)} if device.type == 'cpu' else {})}, args.runs)
+    peak = 1e12 * args.peak_tflops if args.peak_tflops else (
+        2 * MATMUL**3 / times.pop('matmul')['min'] if device.type == 'cpu' else peak_flops(machine()['gpu']))
+    for name in calls:
+        found = figures.setdefault(name, {})
+        found.update(seconds=times[name]['median'], times=times[name])
+        if name in group.names:
+            found['images_per_second'] = args.batch / found['seconds']
+            if peak:
+                found['utilisation'] = found['images_per_second'] * found['flops_per_image'] / peak
+    return dict(
+        batch=args.batch, runs=args.runs, precision='bfloat16' if device.type == 'cuda' else 'float32',
+        compiled=args.compile, peak_tflops=peak and peak / 1e12, candidates=figures, failed=failed,
+        ratios=[found for aim in group.aims if (found := aim.report(figures, device.type))])
+
+
+def rows(result: dict) -> list[dict[str, str]]:
+    """The table of a result."""
+    table = []
+    for name, found in result['candidates'].items():
+        row = dict.fromkeys(('Step', 'images/s', 'ms', 'peak MiB', 'beyond state MiB', 'GFLOPs/image', 'MFU %'), '')
+        row.update({'Step': name, 'ms': milliseconds(found['times'])})
+        if 'images_per_second' in found:
+            row.update({
+                'images/s': f'{found["images_per_second"]:.4g}', 'peak MiB': mebibytes(found['peak_bytes']),
+                'beyond state MiB': mebibytes(found['step_bytes']),
+                'GFLOPs/image': f'{found["flops_per_image"] / 1e9:.1f}'})
+        if 'utilisation' in found:
+            row['MFU %'] = f'{100 * found["utilisation"]:.0f}'
+        table.append(row)
+    return table
+
+
+def notes(result: dict) -> list[str]:
+    """What the table does not say: the setting, the ratios with their aims, and what failed."""
+    compiled = '' if result['compiled'] == 'none' else f', compiled: {result["compiled"]}'
+    peak = f', utilisation against {result["peak_tflops"]:.3g} TFLOP/s' if result['peak_tflops'] else ''
+    said = [f'Batch {result["batch"]}, {result["precision"]}, median (min-max) of {result["runs"]}{compiled}{peak}.']
+    for ratio in result['ratios']:
+        aim = f' (aim {ratio["aim"]}: {"met" if ratio["met"] else "missed"})' if 'aim' in ratio else ''
+        said.append(f'{ratio["text"]}{aim}.')
+    return said + [f'{name} failed: {why}' for name, why in result['failed'].items()]
+
+
+def main() -> None:
+    args = parse_args()
+    quiet()
+    chosen = {'chosen': Group(tuple(args.only), [])} if args.only else {
+        name: GROUPS[name] for name in dict.fromkeys(
+            part for name in args.group for part in (AIMS if name == 'aims' else [name]))}
+    for name, group in chosen.items():
+        result = run_group(group, args)
+        print(f'\n{name}')
+        print_table(rows(result))
+        print('\n'.join(f'  {note}' for note in notes(result)))
+        print(f'  stored in {store(f"steps-{name}", result, args.device)}', flush=True)
+
+
+if __name__ == '__main__':
+    main()
