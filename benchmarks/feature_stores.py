@@ -2,6 +2,7 @@
 
     pip install h5py lmdb zarr
     python benchmarks/feature_stores.py
+    python benchmarks/feature_stores.py --formats ours npy --processes 1 --batches 10 --runs 1     # in a minute
 
 The same float16 features of 1000 images, 16 x 16 x 768, in each format. A slice is 14 x 14 cells at a random place of a
 random image; 64 of them are copied into one batch, as a loader's worker does. The page cache is warm in all cases.
@@ -25,6 +26,7 @@ import torch
 from common import store as store_result
 from safetensors import safe_open
 from safetensors.torch import save_file
+from tables import Rows, print_table
 
 from mim_plugins.offline import FeatureStore, Manifest, write_shard
 from mim_plugins.offline.shards import Entry
@@ -174,16 +176,26 @@ def rate(pool: Pool, name: str, folder: Path, processes: int, batches: int) -> f
     return processes * batches * BATCH / max(seconds)
 
 
+def rows(result: dict) -> Rows:
+    return [{'Format': name, 'write s': f'{found["write_seconds"]:.2f}', 'MB': f'{found["bytes"] / 1e6:.1f}',
+             **{f'slices/s by {processes}': f'{speed:.0f}' for processes, speed in found['slices_per_second'].items()}}
+            for name, found in result['results'].items()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--batches', type=int, default=40, help='of 64 slices for each process (default: 40)')
     parser.add_argument('--runs', type=int, default=3, help='of which the best is taken (default: 3)')
+    parser.add_argument('--formats', nargs='+', choices=FORMATS, default=list(FORMATS), help='default: all')
+    parser.add_argument('--processes', type=int, nargs='+', default=[1, 4, 8],
+                        help='that read together (default: 1 4 8)')
     args = parser.parse_args()
     torch.manual_seed(0)
     features = torch.randn(IMAGES, SIDE, SIDE, WIDTH).half()
     results: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        for name, kind in FORMATS.items():
+        for name in args.formats:
+            kind = FORMATS[name]
             package = getattr(kind, 'package', 'safetensors')
             if importlib.util.find_spec(package) is None:
                 print(f'{name} is left out: no module {package}')
@@ -198,19 +210,16 @@ def main() -> None:
             size = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file())
             results[name] = dict(write_seconds=min(seconds), bytes=size, slices_per_second={})
         context = multiprocessing.get_context('spawn')
-        for processes in (1, 4, 8):
+        for processes in args.processes:
             with context.Pool(processes, meet_at, (context.Barrier(processes), )) as pool:
                 for _ in range(args.runs):
                     for name, found in results.items():  # the formats in turn
                         rates, speed = found['slices_per_second'], rate(
                             pool, name, Path(temporary) / name, processes, args.batches)
                         rates[processes] = max(rates.get(processes, 0), speed)
-    for name, found in results.items():
-        speeds = '  '.join(f'{processes}: {speed:8.0f}' for processes, speed in found['slices_per_second'].items())
-        print(f'{name:<12} slices/s by {speeds}   write {found["write_seconds"]:.2f} s, {found["bytes"] / 1e6:.1f} MB')
-    path = store_result('feature_stores', dict(
-        features=[IMAGES, SIDE, SIDE, WIDTH], crop=CROP, results=json.loads(json.dumps(results))))
-    print(f'stored in {path}')
+    result = dict(features=[IMAGES, SIDE, SIDE, WIDTH], crop=CROP, results=json.loads(json.dumps(results)))
+    print_table(rows(result))
+    print(f'stored in {store_result("feature_stores", result, torch.device("cpu"))}')
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from common import arguments, interleaved, store
+from tables import Rows, milliseconds, print_table
 from torch import Tensor
 
 from mim_plugins.ops import random_masks, resize_mask, same_group, separate_groups
@@ -51,6 +52,16 @@ def step(way: Callable[..., Tensor], inputs: tuple[Tensor | None, ...]) -> None:
     way(*inputs).sum().backward()
 
 
+def rows(result: dict) -> Rows:
+    ways = [way.__name__ for way in (columns, mask, gathered)]
+    return [{'Attention, ms': case, **{way: milliseconds(times[way]) if way in times else '' for way in ways}}
+            for case, times in result['seconds'].items()]
+
+
+def notes(result: dict) -> list[str]:
+    return [f'Batch {result["batch"]}, {result["precision"]}.']
+
+
 def main() -> None:
     on_gpu = torch.cuda.is_available()
     args = arguments(__doc__, gpu_batch=128, cpu_batch=8, runs=25)
@@ -66,8 +77,10 @@ def main() -> None:
         for way in ways:
             torch.testing.assert_close(way(*inputs), mask(*inputs), atol=3e-2 if on_gpu else 1e-4, rtol=0)
         results[case] = interleaved({way.__name__: functools.partial(step, way, inputs) for way in ways}, args.runs)
-        print(case, ', '.join(f'{name} {1000 * times["median"]:.1f} ms' for name, times in results[case].items()))
-    print(f'stored in {store("group_attention", dict(batch=args.batch, precision=str(dtype), seconds=results))}')
+    result = dict(batch=args.batch, precision=str(dtype), seconds=results)
+    print_table(rows(result))
+    print(*notes(result), sep='\n')
+    print(f'stored in {store("group_attention", result)}')
 
 
 if __name__ == '__main__':

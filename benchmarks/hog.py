@@ -2,17 +2,15 @@
 
     python benchmarks/hog.py
 
-Memory is the growth of the process's peak during one call, each candidate in a process of its own
-(Linux).
+Memory is what one call needs at most beyond what is in use before it, each candidate in a process of its own: on a GPU
+as torch counts it, on a CPU the growth of the process (Linux). Float32.
 """
-import subprocess
-import sys
-from pathlib import Path
-
 import torch
-from common import interleaved, store
+from common import arguments, default_device, in_own_process, interleaved, peak_growth, store
+from tables import Rows, mebibytes, milliseconds, print_table
 
-SHAPE = (32, 3, 224, 224)
+NAMES = ('mim_plugins', 'mmpretrain')
+SIZE = 224
 
 
 def candidate(name: str):
@@ -21,46 +19,43 @@ def candidate(name: str):
         from mim_plugins.ops import hog
         return hog
     from mmpretrain.models.selfsup.maskfeat import HOGGenerator
-    return HOGGenerator(nbins=9, pool=8, gaussian_window=0)
+    return HOGGenerator(nbins=9, pool=8, gaussian_window=0).to(default_device())
 
 
-def _peak() -> int:
-    status = Path('/proc/self/status').read_text()
-    return int(status.split('VmHWM:')[1].split()[0]) * 1024
-
-
-def print_extra_memory(name: str) -> None:
-    """Print by how many bytes one call raises the process's peak."""
-    call, images = candidate(name), torch.randn(SHAPE)
+def extra_memory(name: str, batch: int) -> int:
+    """Bytes that one call needs at most."""
+    call, images = candidate(name), torch.randn(batch, 3, SIZE, SIZE, device=default_device())
     call(images[:1])
-    Path('/proc/self/clear_refs').write_text('5')  # sets the peak to the present size
-    before = _peak()
-    call(images)
-    print(_peak() - before)
+    return peak_growth(lambda: call(images), images.device)
+
+
+def rows(result: dict) -> Rows:
+    return [{'HOG': name, 'ms': milliseconds(result['seconds'][name]),
+             'extra MiB': mebibytes(result['extra_bytes'][name])} for name in NAMES]
+
+
+def notes(result: dict) -> list[str]:
+    return [f'{" x ".join(map(str, result["input"]))}, float32: {result["speed_up"]:.1f} times as fast with '
+            f'{100 * result["memory_ratio"]:.0f} % of the extra memory.']
 
 
 def main() -> None:
-    names = ('mim_plugins', 'mmpretrain')
-    images = torch.randn(SHAPE)
-    calls = {name: candidate(name) for name in names}
-    seconds = interleaved({name: lambda call=call: call(images) for name, call in calls.items()})
-    memory = {name: int(subprocess.run([sys.executable, __file__, name], check=True, text=True,
-                                       capture_output=True).stdout.split()[-1]) for name in names}
+    args = arguments(__doc__, gpu_batch=256, cpu_batch=32, runs=9)
+    images = torch.randn(args.batch, 3, SIZE, SIZE, device=default_device())
+    calls = {name: candidate(name) for name in NAMES}
+    seconds = interleaved({name: lambda call=call: call(images) for name, call in calls.items()}, args.runs)
+    memory = {name: in_own_process(extra_memory, name, args.batch) for name in NAMES}
     result = {
-        'input': list(SHAPE),
+        'input': list(images.shape),
         'seconds': seconds,
         'extra_bytes': memory,
         'speed_up': seconds['mmpretrain']['median'] / seconds['mim_plugins']['median'],
         'memory_ratio': memory['mim_plugins'] / memory['mmpretrain'],
     }
-    print(f'HOG of {SHAPE}, float32, {torch.get_num_threads()} threads')
-    for name in names:
-        print(f'  {name:<12} {1000 * seconds[name]["median"]:7.1f} ms '
-              f'({1000 * seconds[name]["min"]:.1f}-{1000 * seconds[name]["max"]:.1f})   '
-              f'{memory[name] / 2**20:6.1f} MiB extra')
-    print(f'  {result["speed_up"]:.1f} times as fast with {100 * result["memory_ratio"]:.0f} % of the extra memory')
-    print(f'  stored in {store("hog", result)}')
+    print_table(rows(result))
+    print(*notes(result), sep='\n')
+    print(f'stored in {store("hog", result)}')
 
 
 if __name__ == '__main__':
-    print_extra_memory(sys.argv[1]) if len(sys.argv) > 1 else main()
+    main()

@@ -11,7 +11,6 @@ are random. Reading is measured with workers that only read, and in a training's
 """
 import functools
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import arguments, interleaved, store
+from candidates import stored_features
+from common import arguments, in_own_process, interleaved, peak_growth, store
 from mmengine.config import Config
 from mmengine.dataset import default_collate
-from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
 from PIL import Image
+from stepping import Step, quiet
+from tables import Rows, mebibytes, milliseconds, print_table
 from torch.utils.data import DataLoader
 
 from mim_plugins.datasets import UnlabelledImages
@@ -38,10 +38,9 @@ NAMES = ('pixel', *(f'{kind} {size}' for size in WIDTHS for kind in ('offline', 
 IMAGES, WORKERS = 512, 8
 
 
-def step(name: str, batch: int, device: torch.device) -> Callable[[], None]:
+def step(name: str, batch: int, device: torch.device) -> Step:
     """A training step of one of the candidates."""
-    MMLogger.get_instance('mmengine', log_level='WARNING')  # of the initialisation of each parameter
-    init_default_scope('mmpretrain')
+    quiet()
     torch.manual_seed(0)
     kind, _, size = name.rpartition(' ')
     config = Config.fromfile(CONFIGS / 'models/fastmae_vit-base.py').model
@@ -53,9 +52,7 @@ def step(name: str, batch: int, device: torch.device) -> Callable[[], None]:
     elif kind == 'offline':
         width = WIDTHS[size]
         config.target_generator.channels = width
-        data['target_inputs'] = dict(
-            features=torch.randint(-127, 128, (batch, 14, 14, width), dtype=torch.int8, device=device),
-            scales=torch.rand(batch, 14, 14, device=device), calibration=torch.rand(batch, 2, width, device=device))
+        data['target_inputs'] = stored_features(batch, device, width)
     else:
         teacher = Config.fromfile(CONFIGS / f'teachers/{TEACHERS[size]}.py').teacher
         teacher.update(checkpoint=None, random_weights=True, norm='patch', from_middle=kind == 'online',
@@ -67,28 +64,17 @@ def step(name: str, batch: int, device: torch.device) -> Callable[[], None]:
                 grid_box=torch.tensor([[1, 2, 15, 16]] * batch, device=device))
     model = MODELS.build(config)
     model.init_weights()
-    model = model.to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), fused=device.type == 'cuda')
-
-    def run() -> None:
-        optimizer.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == 'cuda'):
-            losses = model(**model.data_preprocessor(data, True), mode='loss')
-        model.parse_losses(losses)[0].backward()
-        optimizer.step()
-
-    return run
+    return Step(model, data, device)
 
 
 def peak_memory(name: str, batch: int, device: torch.device) -> int:
     """Bytes that a training of three steps needs at most, from the building of the model on."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run = step(name, batch, device)
-    for _ in range(3):
-        run()
-    if device.type == 'cuda':
-        return torch.cuda.max_memory_allocated()
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    def train() -> None:
+        run = step(name, batch, device)
+        for _ in range(3):
+            run()
+
+    return peak_growth(train, device)
 
 
 def write_images_and_store(folder: Path, width: int = WIDTHS['B']) -> None:
@@ -162,13 +148,27 @@ def waiting(data: DataLoader, run: Callable[[], None], steps: int) -> float:
     return waited / (time.perf_counter() - start)
 
 
+def rows(result: dict) -> Rows:
+    return [{'Target': name, 'ms': milliseconds(times), 'peak MiB': mebibytes(result['peak_bytes'][name])}
+            for name, times in result['seconds'].items()]
+
+
+def notes(result: dict) -> list[str]:
+    read = result['reading']
+    return [
+        f'Batch {result["batch"]}, {result["precision"]}.',
+        *(f'Offline against {name}: {found["faster"]:.2f} times as fast, {100 * found["lighter"]:.0f} % lighter.'
+          for name, found in result['offline_against'].items()),
+        f'{read["workers"]} workers read {read["slices_per_second"]:.0f} slices/s; the loader gives '
+        f'{read["loader_images_per_second"]:.0f} images/s with stored features and '
+        f'{read["loader_without_features"]:.0f} without; a training waits {100 * read["share_waiting"]:.1f} % of its '
+        'time for it.']
+
+
 def main() -> None:
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     args = arguments(__doc__, gpu_batch=256, cpu_batch=8, runs=5)
-    spawn = multiprocessing.get_context('spawn')
-    with spawn.Pool(1, maxtasksperchild=1) as pool:  # a process for each
-        memory = dict(zip(NAMES, pool.map(
-            functools.partial(peak_memory, batch=args.batch, device=device), NAMES, chunksize=1), strict=True))
+    memory = {name: in_own_process(peak_memory, name, args.batch, device) for name in NAMES}
     seconds = interleaved({name: step(name, args.batch, device) for name in NAMES}, args.runs)
     compared = {}
     for size in WIDTHS:
@@ -179,26 +179,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_images_and_store(folder)
-        with spawn.Pool(WORKERS) as pool:
+        with multiprocessing.get_context('spawn').Pool(WORKERS) as pool:
             slices = sum(pool.map(functools.partial(read_slices, folder=folder, batches=100), range(WORKERS)))
         with_features, without = (pass_through(loader(folder, 32, stored)) for stored in (True, False))
         share = waiting(loader(folder, args.batch, True), step('offline B', args.batch, device),
                         min(20, IMAGES // args.batch - 2))
-    precision = 'bfloat16' if device.type == 'cuda' else 'float32'
-    print(f'batch {args.batch}, {precision} on {device.type}, {torch.get_num_threads()} threads')
-    for name, times in seconds.items():
-        print(f'  {name:<22}{1000 * times["median"]:8.0f} ms ({1000 * times["min"]:.0f}-{1000 * times["max"]:.0f}), '
-              f'{memory[name] / 2**20:8.0f} MiB')
-    for name, found in compared.items():
-        print(f'  offline against {name:<22} {found["faster"]:.2f} times as fast, '
-              f'{100 * found["lighter"]:.0f} % lighter')
-    print(f'  {WORKERS} workers: {slices:.0f} slices/s; the loader gives {with_features:.0f} images/s with stored '
-          f'features and {without:.0f} without; a training waits {100 * share:.1f} % of its time for it')
-    path = store('offline_targets', dict(
-        batch=args.batch, precision=precision, seconds=seconds, peak_bytes=memory, offline_against=compared,
+    result = dict(
+        batch=args.batch, precision='bfloat16' if device.type == 'cuda' else 'float32', seconds=seconds,
+        peak_bytes=memory, offline_against=compared,
         reading=dict(workers=WORKERS, slices_per_second=slices, loader_images_per_second=with_features,
-                     loader_without_features=without, share_waiting=share)))
-    print(f'  stored in {path}')
+                     loader_without_features=without, share_waiting=share))
+    print_table(rows(result))
+    print(*notes(result), sep='\n')
+    print(f'stored in {store("offline_targets", result)}')
 
 
 if __name__ == '__main__':

@@ -5,7 +5,7 @@
 
 Every cell is the recipe configs/demo/mae_vit-micro_bs64_demo-32.py with another target or crop: same encoder, same
 pictures, same number of steps. The segmentation probe has demo pictures of its own, one digit in each, made in
---work-dir. Finished runs there are not repeated. Writes results/pixmim.json and prints the table for pixmim.md.
+--work-dir. Finished runs there are not repeated. Writes results/pixmim.cpu.json and prints the table for pixmim.md.
 """
 import argparse
 import json
@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from common import store
 from mmengine.logging import MMLogger
+from tables import Rows, markdown
 
 from mim_plugins.datasets.demo import DemoOptions, make_demo_data
 from mim_plugins.registry import MODELS
@@ -86,6 +87,18 @@ def evaluate(args: argparse.Namespace, work_dir: Path, seed: int, random: bool =
                 segmentation=100 * segmentation_probe(*dense, seed, ignore=0))
 
 
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation."""
+    return f'{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0:.1f}'
+
+
+def rows(result: dict) -> Rows:
+    metrics = {'probe': 'Linear probe, top-1 %', 'segmentation': 'Segmentation probe, mIoU %'}
+    return [{'Target, crop': name,
+             **{label: spread([run[metric] for run in runs]) for metric, label in metrics.items()}}
+            for name, runs in result['cells'].items()]
+
+
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('mmengine', log_level='WARNING')
@@ -99,13 +112,9 @@ def main() -> None:
                 cells.setdefault(f'{target}, {crop}', []).append(evaluate(args, work_dir, seed))
                 print(f'{target:<9} {crop} seed {seed}: {json.dumps(cells[f"{target}, {crop}"][-1])}', flush=True)
         cells.setdefault('random encoder', []).append(evaluate(args, work_dir, seed, random=True))
-    store('pixmim', dict(epochs=args.epochs, images=args.images, seeds=args.seeds, cells=cells))
-    print('| Target, crop | Linear probe, top-1 % | Segmentation probe, mIoU % |\n|---|---|---|')
-    for name, runs in cells.items():
-        columns = ([run[metric] for run in runs] for metric in ('probe', 'segmentation'))
-        print(f'| {name} | ' + ' | '.join(
-            f'{statistics.mean(column):.1f} ± {statistics.stdev(column) if len(column) > 1 else 0:.1f}'
-            for column in columns) + ' |')
+    result = dict(epochs=args.epochs, images=args.images, seeds=args.seeds, cells=cells)
+    print(markdown(rows(result)))
+    print(f'stored in {store("pixmim", result)}')
 
 
 if __name__ == '__main__':
