@@ -123,7 +123,7 @@ class Candidate(NamedTuple):
             data['target_inputs'] = self.target_inputs(images, device)
         return data
 
-    def step(self, images: int, device: torch.device, compiled: bool = False) -> Step:
+    def step(self, images: int, device: torch.device, compiled: str | None = None) -> Step:
         """The step with the initial weights of its model."""
         torch.manual_seed(0)
         np.random.seed(0)

@@ -84,6 +84,11 @@ def peak_growth(call: Callable[[], object], device: torch.device) -> int:
     return _resident('VmHWM') - before
 
 
+def reason(error: Exception) -> str:
+    """Why something failed, in a line."""
+    return f'{type(error).__name__}: {error}'.splitlines()[0]
+
+
 def store(name: str, result: dict, device: torch.device | None = None) -> Path:
     """Write a result with the machine's description to ``results/<name>.<cpu or cuda>.json``.
 

@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 Batch = dict[str, Any]
+PARTS = 'backbone', 'neck', 'encoder'
 
 
 def quiet() -> None:
@@ -28,17 +29,16 @@ class Step:
         data: Collated batch.
         device: Where to train.
         trained: Whether there is an optimizer.
-        compiled: Compile encoder and decoder.
+        compiled: Mode of ``torch.compile`` for encoder and decoder; None leaves them as they are.
     """
 
     def __init__(self, model: nn.Module, data: Batch, device: torch.device, trained: bool = True,
-                 compiled: bool = False) -> None:
+                 compiled: str | None = None) -> None:
         self.model, self.data, self.device = model.to(device).train(), data, device
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True) if trained else None
-        if compiled:
-            for name in ('backbone', 'neck', 'encoder'):
-                if hasattr(model, name):
-                    getattr(model, name).compile(dynamic=False)
+        for part in PARTS if compiled else ():
+            if hasattr(model, part):
+                getattr(model, part).compile(dynamic=False, mode=compiled)
 
     def loss(self, data: Batch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == 'cuda'):
@@ -46,6 +46,7 @@ class Step:
         return sum(value for name, value in losses.items() if 'loss' in name)
 
     def __call__(self, data: Batch | None = None) -> None:
+        torch.compiler.cudagraph_mark_step_begin()
         self.model.zero_grad()
         self.loss(data or self.data).backward()
         if self.optimizer is not None:

@@ -17,12 +17,13 @@ from collections.abc import Callable
 
 import torch
 from aims import AIMS, GROUPS, Group
-from candidates import CANDIDATES, target
-from common import default_device, in_own_process, interleaved, options, peak_growth, store
+from candidates import CANDIDATES, OURS, target
+from common import default_device, in_own_process, interleaved, options, peak_growth, reason, store
 from machine import machine, peak_flops
 from stepping import Step, quiet
-from tables import mebibytes, milliseconds, print_table
+from tables import Rows, mebibytes, milliseconds, print_table
 
+MODES = 'default', 'reduce-overhead', 'max-autotune', 'max-autotune-no-cudagraphs'
 MATMUL = 2048  # side of the matrices whose product shows what a CPU can do
 
 
@@ -37,34 +38,30 @@ def parse_args() -> argparse.Namespace:
                         help='default: a GPU where there is one')
     parser.add_argument('--compile', choices=('none', 'ours', 'all'), default='none',
                         help='whose encoders and decoders torch.compile compiles (default: %(default)s)')
+    parser.add_argument('--compile-mode', choices=MODES, default='default', help='default: %(default)s')
     parser.add_argument('--peak-tflops', type=float, help='of the GPU in bfloat16, where its name is not known')
     return parser.parse_args()
 
 
-def build(name: str, batch: int, device: torch.device, compile_whose: str) -> Step:
+def build(name: str, args: argparse.Namespace) -> Step:
     quiet()
     candidate = CANDIDATES[name]
-    compiled = compile_whose == 'all' or compile_whose == 'ours' and candidate.source == 'ours'
-    return candidate.step(batch, device, compiled)
+    compiled = args.compile == 'all' or args.compile == 'ours' and candidate.source == OURS
+    return candidate.step(args.batch, args.device, args.compile_mode if compiled else None)
 
 
-def needs(name: str, batch: int, device: torch.device, compile_whose: str) -> dict[str, float]:
+def needs(name: str, args: argparse.Namespace) -> dict[str, float]:
     """Memory of a training and FLOPs of a step; for a process of its own."""
-    quiet()
     steps: list[Step] = []
 
     def train() -> None:
-        steps.append(build(name, batch, device, compile_whose))
+        steps.append(build(name, args))
         for _ in range(3):
             steps[0]()
 
-    peak = peak_growth(train, device)
-    pair = CANDIDATES[name].batch(2, device)
+    peak = peak_growth(train, args.device)
+    pair = CANDIDATES[name].batch(2, args.device)  # MixMIM mixes two
     return dict(peak_bytes=peak, step_bytes=peak - steps[0].state_bytes(), flops_per_image=steps[0].flops(pair))
-
-
-def reason(error: Exception) -> str:
-    return f'{type(error).__name__}: {error}'.splitlines()[0]
 
 
 def matmul(device: torch.device) -> Callable[[], torch.Tensor]:
@@ -72,36 +69,44 @@ def matmul(device: torch.device) -> Callable[[], torch.Tensor]:
     return lambda: left @ right
 
 
-def run_group(group: Group, args: argparse.Namespace) -> dict:
-    """Figures of a group's candidates; one that fails is named with its reason."""
-    calls, figures, failed, device = {}, {}, {}, args.device
-    for name in group.names:
+def prepare(names: tuple[str, ...], args: argparse.Namespace) -> tuple[dict[str, Step], dict, dict[str, str]]:
+    """Steps that have run once, what they need, and why others could not be had."""
+    steps, figures, failed = {}, {}, {}
+    for name in names:
         try:
-            figures[name] = in_own_process(needs, name, args.batch, device, args.compile)
-            calls[name] = build(name, args.batch, device, args.compile)
-            calls[name]()
+            needed = in_own_process(needs, name, args)
+            step = build(name, args)
+            step()
         except Exception as error:  # whatever it is, the others can still be compared
             failed[name] = reason(error)
-            figures.pop(name, None)
-            calls.pop(name, None)
-    calls.update({name: target(name, args.batch, device) for name in group.parts})
-    times = interleaved({**calls, **({'matmul': matmul(device)} if device.type == 'cpu' else {})}, args.runs)
-    peak = 1e12 * args.peak_tflops if args.peak_tflops else (
-        2 * MATMUL**3 / times.pop('matmul')['min'] if device.type == 'cpu' else peak_flops(machine()['gpu']))
-    for name in calls:
-        found = figures.setdefault(name, {})
-        found.update(seconds=times[name]['median'], times=times[name])
-        if name in group.names:
-            found['images_per_second'] = args.batch / found['seconds']
-            if peak:
-                found['utilisation'] = found['images_per_second'] * found['flops_per_image'] / peak
+        else:
+            steps[name], figures[name] = step, needed
+    return steps, figures, failed
+
+
+def run_group(group: Group, args: argparse.Namespace) -> dict:
+    """Figures of a group's candidates; one that fails is named with its reason."""
+    device, on_gpu = args.device, args.device.type == 'cuda'
+    steps, figures, failed = prepare(group.names, args)
+    parts = {name: target(name, args.batch, device) for name in group.parts}
+    times = interleaved({**steps, **parts, 'matmul': matmul(device)}, args.runs)
+    peak = peak_flops(machine()['gpu']) if on_gpu else 2 * MATMUL**3 / times['matmul']['min']
+    if args.peak_tflops:
+        peak = 1e12 * args.peak_tflops
+    for name, found in figures.items():
+        found['images_per_second'] = args.batch / times[name]['median']
+        if peak:
+            found['utilisation'] = found['images_per_second'] * found['flops_per_image'] / peak
+    for name in (*steps, *parts):
+        figures.setdefault(name, {}).update(seconds=times[name]['median'], times=times[name])
+    compiled = 'none' if args.compile == 'none' else f'{args.compile} ({args.compile_mode})'
     return dict(
-        batch=args.batch, runs=args.runs, precision='bfloat16' if device.type == 'cuda' else 'float32',
-        compiled=args.compile, peak_tflops=peak and peak / 1e12, candidates=figures, failed=failed,
+        batch=args.batch, runs=args.runs, precision='bfloat16' if on_gpu else 'float32', compiled=compiled,
+        peak_tflops=peak and peak / 1e12, candidates=figures, failed=failed,
         ratios=[found for aim in group.aims if (found := aim.report(figures, device.type))])
 
 
-def rows(result: dict) -> list[dict[str, str]]:
+def rows(result: dict) -> Rows:
     """The table of a result."""
     table = []
     for name, found in result['candidates'].items():

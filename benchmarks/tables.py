@@ -27,14 +27,18 @@ def mebibytes(size: float) -> str:
 
 
 def print_table(rows: Rows) -> None:
-    """Print rows with the same columns, aligned."""
+    """Print rows with the same columns, aligned; none where there are none."""
+    if not rows:
+        return
     widths = {column: max(len(column), *(len(row[column]) for row in rows)) for column in rows[0]}
     for row in ({column: column for column in widths}, *rows):
         print('  ' + '  '.join(f'{row[column]:<{width}}' for column, width in widths.items()).rstrip())
 
 
 def markdown(rows: Rows) -> str:
-    """Rows with the same columns as a Markdown table."""
+    """Rows with the same columns as a Markdown table; nothing where there are none."""
+    if not rows:
+        return ''
     lines = [list(rows[0]), ['---'] * len(rows[0]), *(list(row.values()) for row in rows)]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
@@ -56,8 +60,8 @@ def section(path: Path) -> str:
     result = json.loads(path.read_text())
     script = importlib.import_module(path.name.split('.')[0].split('-')[0])
     notes = script.notes(result) if hasattr(script, 'notes') else []
-    return '\n'.join([f'{origin(result["machine"])}:', '', markdown(script.rows(result)), '',
-                      *(f'- {note}' for note in notes), *([''] if notes else [])])
+    parts = f'{origin(result["machine"])}:', markdown(script.rows(result)), '\n'.join(f'- {note}' for note in notes)
+    return '\n\n'.join(part for part in parts if part)
 
 
 def filled(text: str, results: Path) -> str:
