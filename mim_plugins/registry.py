@@ -10,7 +10,7 @@ from .check_env import require_pretraining
 require_pretraining()  # before the imports that would fail without a word of help
 
 from mmengine import registry as mmengine_registry
-from mmengine.registry import Registry
+from mmengine.registry import Registry, build_runner_from_cfg
 
 SCOPE = 'mim_plugins'
 
@@ -29,3 +29,8 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     locations=['mim_plugins.engine.optim'])
 TASK_UTILS = Registry(
     'task util', parent=mmengine_registry.TASK_UTILS, scope=SCOPE, locations=['mim_plugins.models'])
+MODEL_WRAPPERS = Registry(
+    'model wrapper', parent=mmengine_registry.MODEL_WRAPPERS, scope=SCOPE, locations=['mim_plugins.engine.parallel'])
+RUNNERS = Registry(
+    'runner', build_func=build_runner_from_cfg, parent=mmengine_registry.RUNNERS, scope=SCOPE,
+    locations=['mim_plugins.engine.parallel'])

@@ -24,9 +24,12 @@ def main() -> None:
     parser.add_argument(
         '--auto-scale-lr', action='store_true',
         help='scale the learning rate linearly to the effective batch, accumulation included')
+    parser.add_argument(
+        '--fsdp', action='store_true',
+        help='spread parameters, gradients and the optimizer over the processes (FSDP2), for encoders that are too large')
     cfg = launch.prepare_training(parser.parse_args())
-    from mmengine.runner import Runner
-    Runner.from_cfg(cfg).train()
+    from mmengine.registry import RUNNERS
+    RUNNERS.build(cfg).train()
 
 
 if __name__ == '__main__':

@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from ..checkpoints import check_file, check_harmless, latest_checkpoint
 from ..errors import InputError
 from .loading import use_fast_loading
+from .scaling import set_parallel
 
 _WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -233,15 +234,6 @@ def _revert_sync_norms(settings: Any) -> int:
     return found + sum(map(_revert_sync_norms, settings.values()))
 
 
-def _start_cpu_processes(cfg: Config) -> None:
-    """Join the processes over gloo: mmengine's own start asks for a CUDA device."""
-    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
-        torch.distributed.init_process_group('gloo')
-        cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False))
-
-
 def _check_checkpoint(path: str | None, own: bool = False) -> None:
     if path and '://' not in path:
         check_file(path)
@@ -287,7 +279,7 @@ def prepare_training(args: Namespace) -> Config:
     processes = world_size(args.launcher)
     if args.auto_scale_lr or cfg.get('auto_scale_lr', {}).get('enable'):
         scale_lr(cfg, processes)
-    _start_cpu_processes(cfg)
+    set_parallel(cfg, fsdp=getattr(args, 'fsdp', False))
     return cfg
 
 
@@ -316,5 +308,5 @@ def prepare_testing(args: Namespace) -> Config:
     # A test of weights that arrived in part would report the accuracy of random ones.
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mim_plugins.StrictLoadHook', coverage=1.)]
     world_size(args.launcher)
-    _start_cpu_processes(cfg)
+    set_parallel(cfg)
     return cfg

@@ -7,6 +7,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
 from ...analysis.evaluation import labelled_features
@@ -38,10 +39,12 @@ class MonitorHook(Hook):
         self.interval = interval
 
     def before_run(self, runner: Runner) -> None:
-        if not isinstance(self._model(runner), MaskedImageModel) or (
-                is_model_wrapper(runner.model) and not isinstance(runner.model, DistributedDataParallel)):
+        model = runner.model
+        spread = isinstance(model, FSDPModule) or (
+            is_model_wrapper(model) and not isinstance(model, DistributedDataParallel))
+        if spread or not isinstance(self._model(runner), MaskedImageModel):
             raise InputError(f'{type(self).__name__} needs a masked image model of this package, on several processes '
-                             f'within DistributedDataParallel, but got {type(runner.model).__name__}')
+                             f'within DistributedDataParallel, but got {type(model).__name__}')
 
     @staticmethod
     def _model(runner: Runner) -> MaskedImageModel:
