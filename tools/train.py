@@ -26,7 +26,7 @@ def main() -> None:
         help='scale the learning rate linearly to the effective batch, accumulation included')
     parser.add_argument(
         '--fsdp', action='store_true',
-        help='spread parameters, gradients and the optimizer over the processes (FSDP2), for encoders that are too large')
+        help='spread parameters, gradients and optimizer over the processes (FSDP2), for encoders that are too large')
     cfg = launch.prepare_training(parser.parse_args())
     from mmengine.registry import RUNNERS
     RUNNERS.build(cfg).train()

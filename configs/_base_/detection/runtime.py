@@ -9,6 +9,7 @@ default_hooks = dict(
     run_summary=dict(type='mim_plugins.RunSummaryHook'),
     strict_load=dict(type='mim_plugins.StrictLoadHook'),
     iteration_seed=dict(type='mim_plugins.IterationSeedHook'),
+    statistics=dict(type='mim_plugins.AverageStatisticsHook'),
     loss_guard=dict(type='mim_plugins.LossGuardHook'),
     data_wait=dict(type='mim_plugins.DataWaitHook'),
     progress_bar=dict(type='mim_plugins.ProgressBarHook'))

@@ -1,4 +1,5 @@
 from .atomic_checkpoint import AtomicCheckpointHook
+from .average_statistics import AverageStatisticsHook
 from .data_wait import DataWaitHook
 from .iteration_seed import IterationSeedHook
 from .load_encoder import LoadEncoderHook
@@ -12,7 +13,7 @@ from .strict_load import StrictLoadHook
 from .target_store import TargetStoreHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'DataWaitHook', 'FeatureMonitorHook', 'HeldOutLossHook', 'IterationSeedHook',
-    'LoadEncoderHook', 'LossGuardHook', 'PicturesHook', 'ProgressBarHook', 'ProgressiveResolutionHook',
-    'RunSummaryHook', 'RuntimeInfoHook', 'StrictLoadHook', 'TargetStoreHook'
+    'AtomicCheckpointHook', 'AverageStatisticsHook', 'DataWaitHook', 'FeatureMonitorHook', 'HeldOutLossHook',
+    'IterationSeedHook', 'LoadEncoderHook', 'LossGuardHook', 'PicturesHook', 'ProgressBarHook',
+    'ProgressiveResolutionHook', 'RunSummaryHook', 'RuntimeInfoHook', 'StrictLoadHook', 'TargetStoreHook'
 ]

@@ -59,7 +59,7 @@ class ShardedRunner(Runner):
     def call_hook(self, fn_name: str, **given: Any) -> None:
         """Call the hooks; they meet whole tensors in a checkpoint."""
         if fn_name == 'before_run' and any(isinstance(hook, EMAHook) for hook in self.hooks):
-            raise InputError('EMAHook needs a copy of the model, which one that is spread over processes has not: leave '
+            raise InputError('EMAHook needs a copy of the model, but its parameters are spread over processes: leave '
                              'it or --fsdp out')
         if fn_name == 'before_train_iter':
             self.model.set_requires_gradient_sync(self.optim_wrapper.should_sync())

@@ -26,9 +26,9 @@ def shard(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
 
     Args:
         model: With the same values in all processes, on the training device.
-        dtype: Of the blocks' gathered parameters and of what they compute in; gradients are summed in float32. All
-            outside of the blocks (targets, losses, embeddings, the decoder's last layers) stays in float32, as do blocks
-            with BatchNorm.
+        dtype: Of the blocks' gathered parameters and of what they compute in; gradients are summed in float32. What
+            is outside of the blocks (targets, losses, embeddings, the decoder's last layers) stays in float32, as do
+            blocks with BatchNorm.
 
     Returns:
         The model itself.
@@ -38,8 +38,8 @@ def shard(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
     """
     blocks = transformer_blocks_in(model)
     if not blocks:
-        raise InputError(f'{type(model).__name__} has no transformer blocks (modules with attn and ffn or mlp) to spread '
-                         'over the processes: train it with DDP, without --fsdp')
+        raise InputError(f'{type(model).__name__} has no transformer blocks (modules with attn and ffn or mlp) to '
+                         'spread over the processes: train it with DDP, without --fsdp')
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     for block in blocks:
         plain = dtype == torch.float32 or any(isinstance(part, _BatchNorm) for part in block.modules())
