@@ -28,7 +28,7 @@ def remedies(loader: DataLoader, batch: dict, device: torch.device, start_up: fl
                      'waiting for its workers')
     if device.type == 'cuda' and not loader.pin_memory:
         found.append('train_dataloader.pin_memory=True')
-    return [*found, 'faster storage, such as a disk of this machine']
+    return [*found, 'a cheaper pipeline, or faster storage such as a disk of this machine']
 
 
 def _workers(loader: DataLoader, device: torch.device) -> list[str]:

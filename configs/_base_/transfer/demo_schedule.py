@@ -19,6 +19,7 @@ test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(interval=20, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=iters, max_keep_ckpts=1),
+    data_wait=dict(threshold=50.),  # without workers loading and training take turns
     encoder=dict(
         type='mim_plugins.LoadEncoderHook', checkpoint='work_dirs/quickstart/epoch_7.pth', coverage=0.9))
 log_processor = dict(by_epoch=False)
