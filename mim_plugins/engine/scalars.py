@@ -65,10 +65,12 @@ class DeferredScalars:
         self._waiting: list[tuple[list[DeferredHistory], Tensor]] = []
 
     def add(self, values: dict[str, Tensor]) -> None:
-        """Note tensors of one element, all on the same device, by the names of their histories."""
+        """Note tensors of one element by the names of their histories; nothing waits if all are on one device."""
         histories = [self._history(name) for name in values]
+        device = next(iter(values.values())).device
         # Stacked, they are also copies of what the next step may write over.
-        self._waiting.append((histories, torch.stack([value.detach().reshape(()) for value in values.values()])))
+        stacked = torch.stack([value.detach().reshape(()).to(device) for value in values.values()])
+        self._waiting.append((histories, stacked))
         if len(self._waiting) >= _MOST_WAITING:
             self.read()
 
@@ -90,8 +92,10 @@ class DeferredScalars:
         if not waiting:
             return
         histories = [history for histories, _ in waiting for history in histories]
+        device = waiting[0][1].device
+        numbers = torch.cat([values.to(device) for _, values in waiting]).tolist()
         found: dict[DeferredHistory, list[float]] = {}
-        for history, number in zip(histories, torch.cat([values for _, values in waiting]).tolist(), strict=True):
+        for history, number in zip(histories, numbers, strict=True):
             found.setdefault(history, []).append(number)
         for history, numbers in found.items():
             history.extend(numbers)

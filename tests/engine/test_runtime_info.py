@@ -168,3 +168,11 @@ def test_the_norm_of_gradients_that_are_spread_over_processes_is_the_whole_one(h
         np.testing.assert_allclose(weight.detach().full_tensor(), [-.6, -.8], rtol=1e-5)
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.gpu
+def test_numbers_of_two_devices_come_over_together(hub):
+    scalars = DeferredScalars(hub)
+    scalars.add(dict(a=torch.tensor(1., device='cuda'), b=torch.tensor(2.)))
+    scalars.add(dict(a=torch.tensor(3.)))
+    assert hub.get_scalar('a').data[0].tolist() == [1, 3] and hub.get_scalar('b').current() == 2

@@ -135,3 +135,17 @@ def test_refuses_sizes_that_do_not_fit():
 def test_masks_are_drawn_on_the_images_device():
     result = make().cuda()(batch())
     assert result['mask'].is_cuda and result['inputs'].is_cuda
+
+
+@pytest.mark.parametrize('options, expected', [({}, True), (dict(non_blocking=False), False)])
+def test_batches_are_copied_to_the_device_without_waiting(monkeypatch, options, expected):
+    copies, to = [], torch.Tensor.to
+
+    def noted(tensor, *args, **kwargs):
+        if 'non_blocking' in kwargs:
+            copies.append((tensor.shape[1], kwargs['non_blocking']))
+        return to(tensor, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, 'to', noted)
+    make(**options)({**batch(), 'target_inputs': dict(features=torch.zeros(4, 7))})
+    assert (3, expected) in copies and (7, expected) in copies and {kind for _, kind in copies} == {expected}

@@ -16,8 +16,8 @@ class DataWaitHook(Hook):
     """Logs how much of a training goes by in waiting for data, and says what to change where it is much.
 
     The scalar ``train/data_wait`` stands in the log beside ``time`` and ``data_time``: per cent of the time since the
-    last line, of the slowest process, since all wait for it. The first batch of each epoch, for which workers start, is
-    left out. See :mod:`mim_plugins.engine.wait_clock` for what is lost on a GPU, where ``data_time`` does not tell.
+    last reading, over ten steps at least, of the slowest process, since all wait for it. The first batch of each epoch,
+    for which workers start, is left out. See :mod:`mim_plugins.engine.wait_clock` for what is lost on a GPU, where ``data_time`` does not tell.
 
     Args:
         threshold: Per cent above which a warning comes.
