@@ -4,6 +4,9 @@ import os
 import torch
 from torch.utils.data import DataLoader
 
+from ..datasets import LoadAndCrop
+from ..datasets.packed import is_packed
+
 _MUCH_LARGER = 4.  # times as many pixels in a picture as in what becomes of it
 
 
@@ -45,12 +48,12 @@ def _pictures(loader: DataLoader, batch: dict) -> list[str]:
         return []
     pixels = sum(height * width for height, width in shapes) / len(shapes)
     height, width = batch['inputs'][0].shape[-2:]
-    if pixels < _MUCH_LARGER * height * width:
+    ratio = pixels / (height * width)
+    if ratio < _MUCH_LARGER:
         return []
     steps = getattr(getattr(loader.dataset, 'pipeline', None), 'transforms', [])
-    scaled = any(type(step).__name__ == 'LoadAndCrop' for step in steps)
-    ways = ['pictures packed by tools/pack_images.py']
-    if not scaled:
-        ways.insert(0, '--fast-loading')
-    return [f'{" or ".join(ways)}, since pictures have {pixels / (height * width):.0f} times as many pixels as the '
-            f'{height}x{width} that are made of them']
+    ways = [] if any(isinstance(step, LoadAndCrop) for step in steps) else ['--fast-loading']
+    if not is_packed(getattr(loader.dataset, 'data_root', None) or ''):
+        ways.append('pictures packed by tools/pack_images.py')
+    return ways and [f'{" or ".join(ways)}, since pictures have {ratio:.0f} times as many pixels as the '
+                     f'{height}x{width} that are made of them']

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch.utils.data import DataLoader, Dataset
 
+from mim_plugins.datasets import LoadAndCrop
 from mim_plugins.engine.hooks import DataWaitHook
 from mim_plugins.engine.wait_advice import cores_per_process, remedies
 from mim_plugins.engine.wait_clock import WaitClock
@@ -213,11 +214,13 @@ def test_a_new_reading_begins_where_the_last_one_ended(time):
         clock.ask()
 
 
-def loader(**options) -> SimpleNamespace:
-    steps = [type(name, (), {})() for name in options.pop('steps', ('LoadRGBImage', 'RandomResizedCrop'))]
-    dataset = SimpleNamespace(pipeline=SimpleNamespace(transforms=steps))
+def loader(steps: tuple = (), data_root: str = '', **options) -> SimpleNamespace:
+    dataset = SimpleNamespace(pipeline=SimpleNamespace(transforms=steps), data_root=data_root)
     usual = dict(num_workers=8, persistent_workers=True, pin_memory=True, dataset=dataset)
     return SimpleNamespace(**{**usual, **options})
+
+
+SCALED = LoadAndCrop(dict(type='mim_plugins.RandomResizedCrop', scale=8, backend='pillow', interpolation='bicubic'))
 
 
 def batch(size: tuple[int, int]) -> dict:
@@ -234,10 +237,13 @@ def batch(size: tuple[int, int]) -> dict:
     (loader(), batch((384, 512)),
      ['--fast-loading or pictures packed by tools/pack_images.py, since pictures have 12 times as many pixels as the '
       '128x128']),
-    (loader(steps=('LoadAndCrop', )), batch((384, 512)), ['pictures packed by tools/pack_images.py, since']),
+    (loader([SCALED]), batch((384, 512)), ['pictures packed by tools/pack_images.py, since']),
+    (loader(data_root='packed'), batch((384, 512)), ['--fast-loading, since']),
+    (loader([SCALED], 'packed'), batch((384, 512)), []),
 ])
 def test_advice_follows_from_what_can_be_seen(monkeypatch, found, given, expected):
     monkeypatch.setattr('mim_plugins.engine.wait_advice.cores_per_process', lambda: 8)
+    monkeypatch.setattr('mim_plugins.engine.wait_advice.is_packed', lambda folder: folder == 'packed')
     *ways, last = remedies(found, given, torch.device('cuda'), 2.5)
     assert last == 'a cheaper pipeline, or faster storage such as a disk of this machine' and len(ways) == len(expected)
     assert all(part in way for part, way in zip(expected, ways, strict=True))

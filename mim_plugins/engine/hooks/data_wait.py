@@ -17,7 +17,8 @@ class DataWaitHook(Hook):
 
     The scalar ``train/data_wait`` stands in the log beside ``time`` and ``data_time``: per cent of the time since the
     last reading, over ten steps at least, of the slowest process, since all wait for it. The first batch of each epoch,
-    for which workers start, is left out. See :mod:`mim_plugins.engine.wait_clock` for what is lost on a GPU, where ``data_time`` does not tell.
+    for which workers start, is left out. See :mod:`mim_plugins.engine.wait_clock` for what is lost on a GPU, where
+    ``data_time`` does not tell.
 
     Args:
         threshold: Per cent above which a warning comes.
