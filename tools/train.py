@@ -5,6 +5,7 @@
     tools/dist_train.sh configs/fastmim/fastmim_vit-base_8xb256-amp-800e_in1k-128.py 8
 """
 from mim_plugins.engine import cli, launch
+from mim_plugins.engine.compilation import MODES
 
 
 def main() -> None:
@@ -21,6 +22,9 @@ def main() -> None:
     parser.add_argument(
         '--fast-loading', action='store_true',
         help='decode JPEGs at a fraction of their size where the crop shrinks them as much')
+    parser.add_argument(
+        '--compile', nargs='?', const='default', choices=MODES,
+        help='compile encoder and decoder with torch.compile, in this mode')
     parser.add_argument(
         '--auto-scale-lr', action='store_true',
         help='scale the learning rate linearly to the effective batch, accumulation included')

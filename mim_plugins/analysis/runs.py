@@ -168,7 +168,8 @@ def undisturbed(model: MaskedImageModel, seed: int = 0) -> Iterator[None]:
     devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
     model.eval()
     try:
-        with torch.no_grad(), torch.random.fork_rng(list(devices)):
+        # A training's compiled parts would be compiled again for what comes here.
+        with torch.compiler.set_stance('force_eager'), torch.no_grad(), torch.random.fork_rng(list(devices)):
             torch.manual_seed(seed)
             yield
     finally:

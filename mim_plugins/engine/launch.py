@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from ..checkpoints import check_file, check_harmless, latest_checkpoint
 from ..errors import InputError
+from .compilation import set_compilation
 from .loading import use_fast_loading
 from .scaling import set_parallel
 
@@ -210,6 +211,7 @@ def _prepare(args: Namespace, loaders: tuple[str, ...]) -> Config:
     except OSError as error:
         raise InputError(f'the work dir {cfg.work_dir} cannot be made: {error.strerror}') from error
     cfg.launcher = args.launcher
+    set_compilation(cfg, getattr(args, 'compile', None))
     for name in _LOADERS:
         if cfg.get(name):
             cfg[name].setdefault('pin_memory', torch.cuda.is_available())

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mim_plugins.errors import InputError
-from mim_plugins.models.backbones.blocks import outputs_of, transformer_blocks
+from mim_plugins.models.backbones.blocks import BlockOutputs, transformer_blocks
 from mim_plugins.ops import map_to_tokens
 from mim_plugins.registry import MODELS
 
@@ -41,7 +41,7 @@ def by_hand(model: torch.nn.Module, batch: dict) -> tuple[torch.Tensor, torch.Te
     """Both losses, the layers' from the tokens of each image by itself."""
     target = map_to_tokens(model.target(batch['inputs'], batch['target_inputs']))
     masked = batch['mask'].flatten(1)
-    with outputs_of(transformer_blocks(model.backbone)) as layers:
+    with BlockOutputs(transformer_blocks(model.backbone)).kept() as layers:
         prediction = map_to_tokens(model.predict(batch['inputs'], batch['mask']))
     decoder = ((prediction - target)**2)[masked].mean()
     extra = layers[0].shape[1] - (~masked).sum(1)[0]

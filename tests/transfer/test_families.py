@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mim_plugins.models.backbones.blocks import outputs_of
+from mim_plugins.models.backbones.blocks import BlockOutputs
 from mim_plugins.registry import MODELS
 from mim_plugins.transfer import load_encoder
 from mim_plugins.transfer.conversion import convert, read_encoder, write_conversion
@@ -86,7 +86,7 @@ def reference(name: str, model: nn.Module, images: Tensor) -> Tensor:
     """Features of the pre-training encoder, without what only pre-training has."""
     encoder = model.backbone
     if name == 'mff':
-        with outputs_of(encoder.layers[-1:]) as found:
+        with BlockOutputs(encoder.layers[-1:]).kept() as found:
             encoder(images)
         return encoder.ln1(found[0])
     if name == 'convmae':

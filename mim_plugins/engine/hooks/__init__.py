@@ -1,5 +1,6 @@
 from .atomic_checkpoint import AtomicCheckpointHook
 from .average_statistics import AverageStatisticsHook
+from .compile import CompileHook
 from .data_wait import DataWaitHook
 from .iteration_seed import IterationSeedHook
 from .load_encoder import LoadEncoderHook
@@ -13,7 +14,7 @@ from .strict_load import StrictLoadHook
 from .target_store import TargetStoreHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'AverageStatisticsHook', 'DataWaitHook', 'FeatureMonitorHook', 'HeldOutLossHook',
-    'IterationSeedHook', 'LoadEncoderHook', 'LossGuardHook', 'PicturesHook', 'ProgressBarHook',
+    'AtomicCheckpointHook', 'AverageStatisticsHook', 'CompileHook', 'DataWaitHook', 'FeatureMonitorHook',
+    'HeldOutLossHook', 'IterationSeedHook', 'LoadEncoderHook', 'LossGuardHook', 'PicturesHook', 'ProgressBarHook',
     'ProgressiveResolutionHook', 'RunSummaryHook', 'RuntimeInfoHook', 'StrictLoadHook', 'TargetStoreHook'
 ]

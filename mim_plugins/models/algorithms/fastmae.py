@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...ops import map_to_tokens, resize_mask, visible_places
 from ...registry import MODELS
-from ..backbones.blocks import outputs_of, transformer_blocks
+from ..backbones.blocks import BlockOutputs, transformer_blocks
 from .mae import MAE
 
 
@@ -33,6 +33,7 @@ class FastMAE(MAE):
             raise InputError(f'the weight of a loss must not be negative, but layer_loss_weight is {layer_loss_weight}')
         self.layer_loss_weight = layer_loss_weight
         self.layer_heads = nn.ModuleList()
+        self._layers = BlockOutputs(())
         if not layer_loss_weight:
             return
         blocks, cell = transformer_blocks(self.backbone), self.target_generator.map_stride
@@ -44,6 +45,7 @@ class FastMAE(MAE):
                              f'{type(self.target_generator).__name__} has '
                              + ('classes' if self.target_generator.discrete else f'cells of {cell} px')
                              + ': take a target of features with that cell, or layer_loss_weight=0')
+        self._layers = BlockOutputs(blocks)
         self.layer_heads.extend(
             nn.Linear(self.neck.in_channels, self.target_generator.channels) for _ in blocks)
 
@@ -57,7 +59,7 @@ class FastMAE(MAE):
              target_inputs: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Losses ``loss_decoder`` and, with ALM, ``loss_layers``; arguments as of :meth:`MaskedImageModel.loss`."""
         target = self.target(inputs if clean is None else clean, target_inputs)
-        with outputs_of(transformer_blocks(self.backbone) if self.layer_heads else ()) as layers:
+        with self._layers.kept() as layers:
             losses = dict(loss_decoder=self.head.loss(self.predict(inputs, mask), target, mask))
         if layers:
             losses['loss_layers'] = self.layer_loss_weight * self._layer_loss(layers, map_to_tokens(target), mask)

@@ -1,5 +1,5 @@
 """What the transformer blocks of an encoder give, while its forward stays its own."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from mmpretrain.models import BEiTViT, VisionTransformer
@@ -21,17 +21,30 @@ def transformer_blocks(encoder: nn.Module) -> nn.ModuleList | nn.Sequential | No
     return getattr(model, 'blocks', None) if hasattr(model, 'patch_drop') else None
 
 
-@contextmanager
-def outputs_of(blocks: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
-    """A list that fills with what the blocks give, in their order, while an encoder is called."""
-    found: list[Tensor] = []
+class BlockOutputs:
+    """What some blocks give, on demand.
 
-    def keep(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-        found.append(output)
+    The hooks stay on the blocks and do nothing without demand: a compiled encoder would not notice hooks that come and
+    go.
 
-    handles = [block.register_forward_hook(keep) for block in blocks]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+    Args:
+        blocks: Those to look at.
+    """
+
+    def __init__(self, blocks: Iterable[nn.Module]) -> None:
+        self._found: list[Tensor] | None = None
+        for block in blocks:
+            block.register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        if self._found is not None:
+            self._found.append(output)
+
+    @contextmanager
+    def kept(self) -> Iterator[list[Tensor]]:
+        """A list that fills with what the blocks give, in their order, while an encoder is called."""
+        self._found = found = []
+        try:
+            yield found
+        finally:
+            self._found = None

@@ -150,7 +150,8 @@ class TIMMEncoder(TIMMBackbone):
         training, parameter = self.training, next(self.parameters())
         self.eval()
         try:
-            self(torch.zeros(1, self._channels, *size, device=parameter.device, dtype=parameter.dtype))
+            # Not a call of the module, which may be compiled.
+            self.forward(torch.zeros(1, self._channels, *size, device=parameter.device, dtype=parameter.dtype))
         except Exception as error:  # whatever a model's own code raises
             raise InputError(
                 f"timm's {self._name}, made for images of {self._size[0]}x{self._size[1]}, does not take "

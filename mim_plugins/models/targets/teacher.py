@@ -18,7 +18,7 @@ from ...ops import (
     tokens_to_map,
 )
 from ...registry import MODELS
-from ..backbones.blocks import outputs_of, transformer_blocks
+from ..backbones.blocks import BlockOutputs, transformer_blocks
 from .frozen import FrozenNetworkTarget, frozen_network
 
 Precision = Literal['float32', 'bfloat16', 'float16']
@@ -80,6 +80,7 @@ class TeacherTarget(FrozenNetworkTarget):
         self._size: tuple[int, int] | None = None
         self._layer = layer
         self._check_layer()
+        self._seen = None if layer is None else BlockOutputs([transformer_blocks(self.network)[layer]])
         self.norm = norm
         self.dtype = getattr(torch, dtype)
         for name, values in dict(mean=mean, std=std, teacher_mean=teacher_mean, teacher_std=teacher_std).items():
@@ -137,10 +138,10 @@ class TeacherTarget(FrozenNetworkTarget):
             self.network.set_input_size(size)
         self._size = size
         with torch.no_grad(), torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            if self._layer is None:
+            if self._seen is None:
                 found = self.network(images)
             else:
-                with outputs_of([transformer_blocks(self.network)[self._layer]]) as seen:
+                with self._seen.kept() as seen:
                     self.network(images)
                 found = seen[0]
         return self._as_map((found if isinstance(found, Tensor) else found[-1]).float(), grid)

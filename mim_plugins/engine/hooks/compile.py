@@ -1,0 +1,81 @@
+from collections.abc import Callable, Sequence
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from ...errors import InputError
+from ...registry import HOOKS
+from ..compilation import check_backend, check_options, compile_in_place
+
+_USUAL = ('backbone', 'neck')
+
+
+@HOOKS.register_module()
+class CompileHook(Hook):
+    """Compiles parts of a model with ``torch.compile``, for training steps alone.
+
+    The parts are compiled in place, behind DistributedDataParallel: names, copies and checkpoints are as without. Each
+    size of images or batches is compiled once, so a resolution that comes back costs nothing. Evaluation, be it of the
+    validation loop or of a monitor, runs as it is written. Preprocessing, targets, losses and optimizer are not
+    compiled: they draw random numbers, log, or hold float32 islands.
+
+    Args:
+        parts: Names of parts in the model such as ``'target_generator.network'``; None compiles what there is of
+            ``backbone`` and ``neck``.
+        backend: As of ``torch.compile``.
+        mode: As of ``torch.compile``.
+        options: As of ``torch.compile``, instead of a mode.
+        fullgraph: Stop where a part does not become one graph, instead of running what is between two as it is.
+
+    Raises:
+        InputError: Unknown backend or mode, or both mode and options; from the run, parts that are not there, or a
+            backend that does not work on this machine.
+    """
+    priority = 'LOW'
+
+    def __init__(self, parts: Sequence[str] | None = None, backend: str | Callable = 'inductor',
+                 mode: str | None = None, options: dict | None = None, fullgraph: bool = False) -> None:
+        check_options(backend, mode, options)
+        self.parts = parts
+        self._options = dict(backend=backend, mode=mode, options=options, fullgraph=fullgraph)
+
+    def before_run(self, runner: Runner) -> None:
+        """Tell what cannot work before the first iteration."""
+        self._found(runner)
+        check_backend(self._options['backend'], next(runner.model.parameters()).device)
+
+    def before_train(self, runner: Runner) -> None:
+        found = self._found(runner)
+        for part in found.values():
+            compile_in_place(part, **self._options)
+        runner.logger.info(f'{" and ".join(found)} will be compiled in the first iteration of each image size, which '
+                           'takes minutes for a large encoder')
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        # Recorded CUDA graphs may write over what earlier iterations gave, not over what this one gives.
+        torch.compiler.cudagraph_mark_step_begin()
+
+    def before_val(self, runner: Runner) -> None:
+        torch.compiler.set_stance('force_eager')
+
+    def after_val(self, runner: Runner) -> None:
+        torch.compiler.set_stance('default')
+
+    before_test, after_test = before_val, after_val
+
+    def _found(self, runner: Runner) -> dict[str, nn.Module]:
+        """Parts to compile, by name."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if self.parts is None:
+            found = {name: part for name in _USUAL if isinstance(part := getattr(model, name, None), nn.Module)}
+        else:
+            known = dict(model.named_modules())
+            found = {name: known[name] for name in self.parts if name in known}
+        if not found or len(found) < len(self.parts or ()):
+            raise InputError(f'{" and ".join(self.parts or _USUAL)} of the model should be compiled, but '
+                             f'{type(model).__name__} has {" and ".join(found) or "nothing"} of that; its parts are '
+                             f'{", ".join(name for name, _ in model.named_children())}')
+        return found
