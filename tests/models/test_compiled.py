@@ -102,7 +102,7 @@ def test_compiled_steps_are_the_plain_ones(method):
     assert graphs == [[1, 1], [1, 1], [2, 2], [2, 2]]
 
 
-@pytest.mark.parametrize('method', ['fastmae', 'simmim swin', 'mixed mixmim'])
+@pytest.mark.parametrize('method', ['pixmim convmae', 'simmim swin', 'mixed mixmim'])
 def test_with_recomputed_blocks(method):
     settings = small(method)
     plain = MODELS.build({**settings, 'backbone': {**settings['backbone'], 'with_cp': True}}).train()
@@ -134,12 +134,9 @@ def test_masks_change_from_step_to_step():
 
 
 def test_the_real_backend():
-    settings = small('fastmim vit')
-    settings.backbone.arch.num_layers = 1
-    plain = MODELS.build(settings).train()
+    plain = MODELS.build(small('simmim vit')).train()
     fast = copy.deepcopy(plain)
-    for part in (fast.backbone, fast.neck):
-        compile_in_place(part, backend='inductor')
+    compile_in_place(fast.neck, backend='inductor')
     check_equal(plain, fast)
 
 

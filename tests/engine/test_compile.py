@@ -1,0 +1,191 @@
+"""torch.compile in a training: the switch, the hook, stages of several sizes, evaluation in between."""
+import inspect
+import itertools
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import Runner
+from torch._dynamo.testing import CompileCounter
+
+from mim_plugins.engine import launch
+from mim_plugins.engine.compilation import MODES, OPTIONS, check_backend, compile_in_place, set_compilation
+from mim_plugins.engine.hooks import CompileHook
+from mim_plugins.errors import InputError
+from mim_plugins.registry import MODELS
+
+from .conftest import DEMO, run_tool, small_run
+
+NUMBER = itertools.count()
+STAGED = DEMO.with_name('fastmim-p_swin-micro_bs64_demo-32-64.py')
+
+
+class GraphCounts(Hook):
+    """Losses and numbers of graphs after each iteration."""
+    priority = 'LOWEST'
+
+    def __init__(self, counter: CompileCounter) -> None:
+        self.counter = counter
+        self.graphs: list[int] = []
+        self.losses: list[float] = []
+
+    def before_train(self, runner):
+        self.counter.clear()  # of the trial that tells whether the backend works
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.graphs.append(self.counter.frame_count)
+        self.losses.append(outputs['loss'].item())
+
+
+def train(images: Path, work_dir: Path, config: Path, compiled: bool = True, **options: object) -> GraphCounts:
+    """Train on 16 pictures, four to a batch."""
+    torch._dynamo.reset()
+    cfg = launch.prepare_training(Namespace(
+        config=str(config), data_root=str(images), work_dir=str(work_dir), resume=None, encoder=None, amp=None,
+        auto_scale_lr=False, launcher='none', cfg_options={
+            'train_dataloader.batch_size': 4, 'train_dataloader.dataset.indices': None, 'param_scheduler': [],
+            'train_dataloader.num_workers': 0, **options}))
+    cfg.experiment_name = f'compiled_{next(NUMBER)}'
+    runner, counts = Runner.from_cfg(cfg), GraphCounts(CompileCounter())
+    if compiled:
+        runner.register_hook(CompileHook(backend=counts.counter, fullgraph=True))
+    runner.register_hook(counts)
+    runner.train()
+    return counts
+
+
+def test_each_size_is_compiled_once_and_monitors_compile_nothing(images, tmp_path):
+    options = {
+        'model.backbone.arch': dict(embed_dims=8, depths=[1, 2, 1, 1], num_heads=[1, 1, 2, 2]),
+        'model.neck.in_channels': 64, 'train_cfg.max_epochs': 4,
+        'default_hooks.progressive.stages': [
+            dict(epochs=1, size=32), dict(epochs=1, size=64), dict(epochs=2, size=32)],
+        'default_hooks.held_out': dict(type='mim_plugins.HeldOutLossHook', images=str(images)),
+        'default_hooks.pictures': dict(type='mim_plugins.PicturesHook', images=str(images), interval=1, number=2)}
+    plain = train(images, tmp_path / 'plain', STAGED, compiled=False, **options)
+    found = train(images, tmp_path / 'compiled', STAGED, **options)
+    assert found.graphs == [2] * 4 + [4] * 12  # encoder and decoder at each of two sizes
+    assert found.losses == pytest.approx(plain.losses, rel=1e-4)
+    assert plain.graphs == [0] * 16
+
+
+def test_as_a_tool(images, tmp_path):
+    """The real thing in a process of its own, then resumed without."""
+    options = ('train_cfg.max_epochs=1', 'model.backbone.arch.num_layers=1', 'compile.backend=aot_eager')
+    printed = run_tool(*small_run(images, tmp_path, *options), '--compile', cwd=tmp_path)
+    assert 'backbone and neck will be compiled in the first iteration of each image size' in printed
+    state = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
+    assert not [name for name in state if '_orig_mod' in name]
+
+
+class TestHook:
+
+    def runner(self, model: torch.nn.Module) -> Namespace:
+        return Namespace(model=model, logger=Namespace(info=lambda line: None))
+
+    def test_validation_is_not_compiled(self, small_model):
+        torch._dynamo.reset()
+        hook, counter = CompileHook(), CompileCounter()
+        hook = CompileHook(backend=counter)
+        hook.before_train(self.runner(small_model))
+        images = torch.zeros(1, 3, 32, 32)
+        for before, after in ((hook.before_val, hook.after_val), (hook.before_test, hook.after_test)):
+            before(None)
+            small_model(images, mode='tensor')
+            assert counter.frame_count == 0
+            after(None)
+        small_model(images, mode='tensor')
+        assert counter.frame_count == 1
+
+    def test_parts_by_name(self, small_model):
+        torch._dynamo.reset()
+        counter = CompileCounter()
+        CompileHook(parts=['neck.blocks'], backend=counter).before_train(self.runner(small_model))
+        small_model.backbone(torch.zeros(1, 3, 32, 32))
+        assert counter.frame_count == 0
+        small_model.neck.blocks(torch.zeros(1, 4, 16))
+        assert counter.frame_count == 1
+
+    def test_models_of_others_behind_several_processes(self, tmp_path):
+        torch._dynamo.reset()
+        counter = CompileCounter()
+        model = MODELS.build(dict(
+            type='mmpretrain.ImageClassifier', backbone=dict(type='mmpretrain.LeNet5'),
+            neck=dict(type='mmpretrain.GlobalAveragePooling'),
+            head=dict(type='mmpretrain.LinearClsHead', num_classes=2, in_channels=120)))
+        torch.distributed.init_process_group('gloo', f'file://{tmp_path}/store', rank=0, world_size=1)
+        try:
+            wrapped = MMDistributedDataParallel(model)
+            CompileHook(backend=counter, fullgraph=True).before_train(self.runner(wrapped))
+            for _ in range(2):
+                wrapped(torch.zeros(1, 1, 32, 32)).sum().backward()
+            assert counter.frame_count == 2 and model.backbone.features[0].weight.grad.isfinite().all()
+        finally:
+            torch.distributed.destroy_process_group()
+
+    @pytest.mark.parametrize('options, sentence', [
+        (dict(backend='inductr'), "one that .*inductor.*, but is 'inductr'"),
+        (dict(mode='fastest'), "one of default, reduce-overhead, .*, but is 'fastest'"),
+        (dict(mode='default', options={'max_autotune': True}), 'takes a mode or options, but got'),
+    ])
+    def test_refuses_what_torch_does_not_know(self, options, sentence):
+        with pytest.raises(InputError, match=sentence):
+            CompileHook(**options)
+
+    @pytest.mark.parametrize('parts', [['backbone', 'decoder'], ['bckbone']])
+    def test_refuses_parts_that_are_not_there(self, parts, small_model):
+        with pytest.raises(InputError, match='should be compiled, but FastMIM has .* of that; its parts are .*neck'):
+            CompileHook(parts=parts).before_run(self.runner(small_model))
+
+    def test_a_missing_compiler_is_told(self, small_model):
+        nowhere = torch._inductor.config.patch({'cpp.cxx': ('/nowhere/c++', )})
+        with nowhere, pytest.raises(InputError, match="backend='inductor' does not work here, .*No working C.. compiler found"):
+            CompileHook().before_run(self.runner(small_model))
+        check_backend('eager', torch.device('cpu'))
+
+
+class TestSwitch:
+
+    @pytest.mark.parametrize('asked, mode, options', [
+        (True, None, {}), (dict(backend='eager'), None, dict(backend='eager')), ({}, None, {}),
+        (None, 'default', dict(mode='default')), (False, 'max-autotune', dict(mode='max-autotune')),
+        (dict(mode='default', parts=['neck']), 'reduce-overhead', dict(mode='reduce-overhead', parts=['neck'])),
+    ])
+    def test_becomes_a_hook(self, asked, mode, options):
+        others = [dict(type='EMAHook'), dict(type='mim_plugins.CompileHook', mode='default')]
+        cfg = Config(dict(compile=asked, custom_hooks=others))
+        set_compilation(cfg, mode)
+        assert 'compile' not in cfg
+        assert cfg.custom_hooks == [others[0], dict(type='mim_plugins.CompileHook', **options)]
+
+    @pytest.mark.parametrize('asked', [None, False])
+    def test_off_is_off(self, asked):
+        cfg = Config(dict(compile=asked))
+        set_compilation(cfg)
+        assert dict(cfg) == {}
+
+    @pytest.mark.parametrize('asked', [dict(moed='default'), 'default', 1])
+    def test_refuses_what_the_hook_does_not_know(self, asked):
+        with pytest.raises(InputError, match='compile must be True, False or a dict with some of parts, backend, '):
+            set_compilation(Config(dict(compile=asked)))
+
+    def test_refuses_unknown_modes_before_the_data_are_read(self):
+        with pytest.raises(InputError, match="the mode of torch.compile must be one of .* but is 'fast'"):
+            set_compilation(Config(dict(compile=dict(mode='fast'))))
+
+    def test_names_are_the_hooks_and_torchs(self):
+        assert list(OPTIONS) == list(inspect.signature(CompileHook).parameters)
+        assert set(MODES) <= set(torch._inductor.list_mode_options())
+
+
+def test_numbers_of_numpy_end_no_graph():
+    torch._dynamo.reset()
+    part, counter = torch.nn.Dropout(.5), CompileCounter()
+    part.p = np.float64(.5)
+    compile_in_place(part, backend=counter)
+    assert type(part.p) is float
