@@ -273,7 +273,7 @@ def test_every_piece_has_a_tested_version() -> None:
             TESTED[piece.distributions[0]], piece.minimum)
 
 
-@pytest.mark.parametrize('name', ['runtime', 'mminstall', 'downstream', 'tests'])
+@pytest.mark.parametrize('name', ['runtime', 'mminstall', 'downstream', 'packed', 'tests'])
 def test_the_tested_versions_satisfy_the_requirements(name: str) -> None:
     lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
     for requirement in (Requirement(line) for line in lines if line and line[0] != '#'):

@@ -96,7 +96,7 @@ def read_list(path: str, root: str) -> PathTable:
                     continue
                 name = LABEL_COLUMN.sub('', name)
                 table.add(name)
-                if not _exists(os.path.join(root, name), listings):
+                if not _exists(root, name, listings):
                     missing.append(name)
     except OSError as error:
         raise InputError(f'expected a list of image files at {path}: {error.strerror}') from error
@@ -119,12 +119,14 @@ def read_names(path: Path, labelled: bool) -> PathTable:
     return table.build()
 
 
-def _exists(path: str, listings: dict[str, set[str]]) -> bool:
+def _exists(root: str, name: str, listings: dict[str, set[str]]) -> bool:
     """Whether a file exists, asking the file system once a folder rather than once a file."""
-    folder, name = os.path.split(path)
+    folder, _, leaf = name.rpartition('/')
     if folder not in listings:
-        listings[folder] = set(os.listdir(folder or '.')) if os.path.isdir(folder or '.') else set()
-    return name in listings[folder] or os.path.exists(path)
+        # An empty folder in front of a slash is the file system's root.
+        path = os.path.join(root, name[:len(folder) + 1]) or '.'
+        listings[folder] = set(os.listdir(path)) if os.path.isdir(path) else set()
+    return leaf in listings[folder] or os.path.exists(os.path.join(root, name))
 
 
 class _Builder:

@@ -1,0 +1,164 @@
+"""Loading of pictures for pre-training on one core: mmpretrain's pipelines, ours, and the fast one.
+
+    python benchmarks/loader.py                  # on 500 x 375 px JPEGs that are made for it
+    python benchmarks/loader.py --data pictures  # on the JPEGs of a folder
+
+All draw a random resized crop, flip and pack. Times are interleaved; PSNR compares with Pillow on the same crops.
+"""
+import argparse
+import os
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import common
+import cv2
+import numpy as np
+import torch
+from mmengine.dataset import Compose, default_collate
+from mmengine.registry import init_default_scope
+from pictures import write_jpegs
+from torch.utils.data import DataLoader
+
+from mim_plugins.datasets import KeyedSampler, UnlabelledImages
+from mim_plugins.datasets.packed_writing import Packing, PackSettings
+from mim_plugins.datasets.transforms.scaled_decoding import choose_fraction, decode_jpeg, jpeg_size, resize_region
+from mim_plugins.registry import TRANSFORMS
+
+SIZES = (128, 192, 224)
+MARGINS = (1., 1.25, 1.5, float('inf'))
+TAIL = [dict(type='RandomFlip', prob=.5), dict(type='PackInputs')]
+LOAD = dict(type='mim_plugins.LoadRGBImage')
+PASS = 50  # pictures in a timed pass
+BATCH = 32
+
+
+def crop(size: int, owner: str = 'mim_plugins', backend: str = 'pillow') -> dict:
+    return dict(type=f'{owner}.RandomResizedCrop', scale=size, crop_ratio_range=(.2, 1.), backend=backend,
+                interpolation='bicubic')
+
+
+def fast(size: int, margin: float = 1.25) -> list[dict]:
+    return [dict(type='mim_plugins.LoadAndCrop', crop=crop(size), margin=margin), *TAIL]
+
+
+def pipelines(size: int) -> dict[str, list[dict]]:
+    theirs = dict(type='LoadImageFromFile')
+    return {
+        'mmpretrain pillow': [theirs, crop(size, 'mmpretrain'), *TAIL],
+        'mmpretrain cv2': [theirs, crop(size, 'mmpretrain', 'cv2'), *TAIL],
+        'ours': [LOAD, crop(size), *TAIL],
+        **{f'fast, margin {margin:g}': fast(size, margin) for margin in MARGINS},
+    }
+
+
+def one_pass(pipeline: Compose, paths: list[str]) -> None:
+    np.random.seed(0)  # the same crops for all
+    for path in paths:
+        pipeline(dict(img_path=path))
+
+
+def rates(calls: dict[str, Callable[[], object]], pictures: int, runs: int) -> dict[str, dict[str, float]]:
+    """Pictures per second, and how many times the first one's."""
+    timed = common.interleaved(calls, runs)
+    reference = timed[next(iter(timed))]['median']
+    return {name: dict(per_second=round(pictures / times['median'], 1), ratio=round(reference / times['median'], 2))
+            for name, times in timed.items()}
+
+
+def cropped(steps: list[dict], path: str, seed: int) -> np.ndarray:
+    np.random.seed(seed)
+    return Compose(steps)(dict(img_path=path))['img'].astype(float)
+
+
+def psnr(paths: list[str], size: int) -> dict[str, dict[str, float]]:
+    """Mean and 5th percentile in dB against whole pictures resized by Pillow."""
+    slow = [TRANSFORMS.build(LOAD), TRANSFORMS.build(crop(size))]
+    whole = [cropped(slow, path, seed) for seed, path in enumerate(paths)]
+    found = {}
+    for margin in MARGINS:
+        quick = [TRANSFORMS.build(fast(size, margin)[0])]
+        errors = [np.mean((cropped(quick, path, seed) - whole[seed])**2) for seed, path in enumerate(paths)]
+        values = 10 * np.log10(255**2 / np.maximum(errors, 1e-3))
+        found[f'margin {margin:g}'] = dict(mean=round(float(values.mean()), 1), p5=round(float(np.percentile(values, 5)), 1))
+    return found
+
+
+def stages(paths: list[str], size: int, runs: int) -> dict[str, float]:
+    """Microseconds for each part of fast loading."""
+    contents = [Path(path).read_bytes() for path in paths]
+    sizes = [jpeg_size(content) for content in contents]
+    planner, rest = TRANSFORMS.build(crop(size)), Compose(TAIL)
+    plans = [planner.plan(known, {}) for known in sizes]
+    fractions = [choose_fraction(plan, 1.25) for plan in plans]
+    images = [decode_jpeg(content, fraction) for content, fraction in zip(contents, fractions)]
+    results = [resize_region(*given, 'bicubic') for given in zip(images, plans, fractions)]
+    parts = {
+        'read': lambda: [Path(path).read_bytes() for path in paths],
+        'header': lambda: [jpeg_size(content) for content in contents],
+        'draw': lambda: [planner.plan(known, {}) for known in sizes],
+        'decode': lambda: [decode_jpeg(*given) for given in zip(contents, fractions)],
+        'decode whole': lambda: [decode_jpeg(content, 1) for content in contents],
+        'resize': lambda: [resize_region(*given, 'bicubic') for given in zip(images, plans, fractions)],
+        'flip and pack': lambda: [rest(dict(img=image, img_path='', img_shape=image.shape)) for image in results],
+    }
+    return {name: round(times['median'] / len(paths) * 1e6, 1)
+            for name, times in common.interleaved(parts, runs).items()}
+
+
+def load_all(dataset: UnlabelledImages, workers: int) -> None:
+    loader = DataLoader(dataset, BATCH, sampler=KeyedSampler(dataset, shuffle=True, seed=0), num_workers=workers,
+                        collate_fn=default_collate)
+    for _ in loader:
+        pass
+
+
+def datasets(folder: Path, packed: Path, size: int) -> dict[str, Any]:
+    """Through a loader, with keyed randomness."""
+    return {
+        'ours': UnlabelledImages(str(folder), pipeline=[LOAD, crop(size), *TAIL]),
+        'fast': UnlabelledImages(str(folder), pipeline=fast(size)),
+        'packed, fast': UnlabelledImages(str(packed), pipeline=fast(size)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', type=Path, help='folder of JPEGs')
+    parser.add_argument('--pictures', type=int, default=300, help='to use of them (default: %(default)s)')
+    parser.add_argument('--runs', type=int, default=9, help='of which the median is taken (default: %(default)s)')
+    args = parser.parse_args()
+    init_default_scope('mmpretrain')
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    result: dict[str, Any] = dict(images_per_second={}, psnr_db={}, stages_us={}, loader_images_per_second={})
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.data or Path(temporary, 'pictures')
+        if not args.data:
+            write_jpegs(folder, args.pictures)
+        packed = Path(temporary, 'packed')
+        Packing(folder, packed, PackSettings()).run(len(os.sched_getaffinity(0)))
+        paths = [str(path) for path in sorted(folder.rglob('*.[jJ]*'))][:args.pictures]
+        result.update(pictures=len(paths), mean_kb=round(sum(map(os.path.getsize, paths)) / len(paths) / 1e3, 1))
+        for size in SIZES:
+            calls = {name: partial(one_pass, Compose(steps), paths[:PASS]) for name, steps in pipelines(size).items()}
+            small = UnlabelledImages(str(packed), pipeline=fast(size), indices=PASS)
+            calls['packed, fast'] = lambda small=small: [small[index] for index in range(PASS)]
+            result['images_per_second'][size] = rates(calls, PASS, args.runs)
+            result['psnr_db'][size] = psnr(paths, size)
+            result['stages_us'][size] = stages(paths[:PASS], size, args.runs)
+        for workers in (1, 2):
+            calls = {name: partial(load_all, dataset, workers)
+                     for name, dataset in datasets(folder, packed, SIZES[0]).items()}
+            result['loader_images_per_second'][f'{workers} workers'] = rates(calls, len(paths), max(args.runs // 3, 1))
+    for title, table in result.items():
+        print(title if isinstance(table, dict) else f'{title} {table}')
+        for key, values in (table.items() if isinstance(table, dict) else ()):
+            print(' ', key, values)
+    print('stored in', common.store('loader', result))
+
+
+if __name__ == '__main__':
+    main()
