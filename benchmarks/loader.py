@@ -3,7 +3,8 @@
     python benchmarks/loader.py                  # on 500 x 375 px JPEGs that are made for it
     python benchmarks/loader.py --data pictures  # on the JPEGs of a folder
 
-All draw a random resized crop, flip and pack. Times are interleaved; PSNR compares with Pillow on the same crops.
+All draw a random resized crop, flip and pack. Times are interleaved; PSNR compares with Pillow on the same crops. With
+a GPU, decoding on it is timed as well.
 """
 import argparse
 import os
@@ -25,6 +26,7 @@ from torch.utils.data import DataLoader
 from mim_plugins.datasets import KeyedSampler, UnlabelledImages
 from mim_plugins.datasets.packed_writing import Packing, PackSettings
 from mim_plugins.datasets.transforms.scaled_decoding import choose_fraction, decode_jpeg, jpeg_size, resize_region
+from mim_plugins.ops.jpeg_crops import decode_crops
 from mim_plugins.registry import TRANSFORMS
 
 SIZES = (128, 192, 224)
@@ -82,7 +84,8 @@ def psnr(paths: list[str], size: int) -> dict[str, dict[str, float]]:
         quick = [TRANSFORMS.build(fast(size, margin)[0])]
         errors = [np.mean((cropped(quick, path, seed) - whole[seed])**2) for seed, path in enumerate(paths)]
         values = 10 * np.log10(255**2 / np.maximum(errors, 1e-3))
-        found[f'margin {margin:g}'] = dict(mean=round(float(values.mean()), 1), p5=round(float(np.percentile(values, 5)), 1))
+        found[f'margin {margin:g}'] = {
+            name: round(float(value), 1) for name, value in (('mean', values.mean()), ('p5', np.percentile(values, 5)))}
     return found
 
 
@@ -115,6 +118,15 @@ def load_all(dataset: UnlabelledImages, workers: int) -> None:
         pass
 
 
+def on_gpu(paths: list[str], size: int, runs: int) -> dict[str, dict[str, float]]:
+    """Reading on one core and decoding on the GPU."""
+    reading = TRANSFORMS.build(dict(type='mim_plugins.PackEncodedCrop', crop=crop(size)))
+    crops = [reading(dict(img_path=path))['inputs'] for path in paths]
+    calls = {'reading': lambda: [reading(dict(img_path=path)) for path in paths],
+             'decoding and cropping': lambda: decode_crops(crops, 'cuda')}
+    return rates(calls, len(paths), runs)
+
+
 def datasets(folder: Path, packed: Path, size: int) -> dict[str, Any]:
     """Through a loader, with keyed randomness."""
     return {
@@ -133,7 +145,8 @@ def main() -> None:
     init_default_scope('mmpretrain')
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    result: dict[str, Any] = dict(images_per_second={}, psnr_db={}, stages_us={}, loader_images_per_second={})
+    result: dict[str, Any] = dict(images_per_second={}, psnr_db={}, stages_us={}, gpu_images_per_second={},
+                                  loader_images_per_second={})
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.data or Path(temporary, 'pictures')
         if not args.data:
@@ -149,6 +162,8 @@ def main() -> None:
             result['images_per_second'][size] = rates(calls, PASS, args.runs)
             result['psnr_db'][size] = psnr(paths, size)
             result['stages_us'][size] = stages(paths[:PASS], size, args.runs)
+            if torch.cuda.is_available():
+                result['gpu_images_per_second'][size] = on_gpu(paths, size, args.runs)
         for workers in (1, 2):
             calls = {name: partial(load_all, dataset, workers)
                      for name, dataset in datasets(folder, packed, SIZES[0]).items()}

@@ -11,6 +11,7 @@ from .transforms import (
     LoadObjectMask,
     LoadOfflineTarget,
     LoadRGBImage,
+    PackEncodedCrop,
     PackInputs,
     RandomResizedCrop,
     ResizeOnly,
@@ -20,6 +21,6 @@ from .unlabelled import UnlabelledImages
 
 __all__ = [
     'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'INaturalist', 'KeyedDataset', 'KeyedInfiniteSampler',
-    'KeyedSampler', 'LoadAndCrop', 'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage', 'PackInputs', 'Places',
-    'RandomResizedCrop', 'ResizeOnly', 'SampleKey', 'SimpleResizedCrop', 'UnlabelledImages'
+    'KeyedSampler', 'LoadAndCrop', 'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage', 'PackEncodedCrop',
+    'PackInputs', 'Places', 'RandomResizedCrop', 'ResizeOnly', 'SampleKey', 'SimpleResizedCrop', 'UnlabelledImages'
 ]

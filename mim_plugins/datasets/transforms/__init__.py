@@ -4,9 +4,10 @@ from .load_and_crop import LoadAndCrop
 from .loading import LoadRGBImage
 from .object_masks import LoadObjectMask
 from .offline_target import LoadOfflineTarget
+from .pack_encoded import PackEncodedCrop
 from .packing import PackInputs
 
 __all__ = [
     'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'LoadAndCrop', 'LoadObjectMask', 'LoadOfflineTarget',
-    'LoadRGBImage', 'PackInputs', 'RandomResizedCrop', 'ResizeOnly', 'SimpleResizedCrop'
+    'LoadRGBImage', 'PackEncodedCrop', 'PackInputs', 'RandomResizedCrop', 'ResizeOnly', 'SimpleResizedCrop'
 ]

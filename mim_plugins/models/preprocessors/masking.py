@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...ops import resize_mask
+from ...ops.jpeg_crops import EncodedCrop, decode_crops
 from ...ops.seeds import key_seed
 from ...registry import MODELS, TASK_UTILS
 
@@ -72,7 +73,8 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         """Normalise and mask a collated batch.
 
         Args:
-            data: ``inputs`` uint8 or float [B, C, H, W] and ``data_samples``; maybe ``target_inputs``, a dict of
+            data: ``inputs`` uint8 or float [B, C, H, W], or a list of :class:`~mim_plugins.ops.jpeg_crops.EncodedCrop`
+                to be decoded on the device, and ``data_samples``; maybe ``target_inputs``, a dict of
                 tensors that the target is made of, of which ``middle`` images are normalised as well.
             training: Masks of training and evaluation come from different streams.
 
@@ -84,6 +86,8 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
             InputError: Images of another number of channels than mean, std or ``to_rgb`` ask for, or
                 ``target_inputs`` for mmpretrain's algorithms, which have no place for them.
         """
+        if isinstance(data['inputs'][0], EncodedCrop):
+            data = {**data, 'inputs': decode_crops(data['inputs'], self.device)}
         self._check_channels(data['inputs'][0])
         batch = self.normalized(data)
         inputs = batch['inputs']
