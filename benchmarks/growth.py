@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mim_plugins.datasets import KeyedSampler, LoadAndCrop, UnlabelledImages
+from mim_plugins.datasets import KeyedInfiniteSampler, KeyedSampler, LoadAndCrop, UnlabelledImages
 from mim_plugins.datasets.image_files import scan_folder
 
 FOLDERS = 1000
@@ -63,7 +63,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 def per_picture(dataset: UnlabelledImages) -> Callable[[], None]:
     """Loads pictures in a sampler's order, others in each call."""
-    keys = iter(KeyedSampler(dataset, shuffle=True, seed=0))
+    keys = iter(KeyedInfiniteSampler(dataset, seed=0))
     return lambda: [dataset[next(keys)] for _ in range(DRAWN // 5)]
 
 

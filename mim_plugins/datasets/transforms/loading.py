@@ -80,7 +80,7 @@ class LoadRGBImage(BaseTransform):
         results['img'] = self.ordered(img)
         results['img_shape'] = img.shape[:2]
         results['ori_shape'] = img.shape[:2]
-        results.update(content=content, decoder=LoadRGBImage.__name__)
+        results.update(content=content, decoder=type(self).__name__)
         return results
 
     def ordered(self, img: np.ndarray) -> np.ndarray:
