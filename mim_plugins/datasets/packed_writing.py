@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from mim_plugins.errors import ImageDecodeError, InputError
+from mim_plugins.errors import ImageDecodeError, InputError, name_some
 from mim_plugins.files import write_whole
 
 from .image_files import IMAGE_EXTENSIONS, path_at, scan_folder
-from .packed import FORMAT, MANIFEST, NAMES, import_lmdb
+from .packed import DATA, FORMAT, MANIFEST, NAMES, import_lmdb
 from .transforms.loading import decode_bgr, decode_errors
 from .transforms.scaled_decoding import jpeg_size
 
@@ -147,10 +147,9 @@ class Packing:
             The manifest.
 
         Raises:
-            InputError: No picture could be read.
+            InputError: No picture could be read, or something else lies where the parts are written.
         """
-        part = self.out.with_name(f'{self.out.name}.part')
-        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+        part = self._empty_part()
         skipped: dict[str, str] = {}
         with self._packed(workers) as packed:
             self._write_data(part, packed, skipped)
@@ -165,18 +164,28 @@ class Packing:
         part.rename(self.out)
         return manifest
 
+    def _empty_part(self) -> Path:
+        """Where to write; what a killed run left there is removed."""
+        part = self.out.with_name(f'{self.out.name}.part')
+        if part.exists():
+            others = sorted({path.name.removesuffix('.part') for path in part.iterdir()} - {DATA, NAMES, MANIFEST})
+            if others:
+                raise InputError(f'{part} is in the way, with {name_some(others)} in it: move it, or name another '
+                                 'folder to pack to')
+            shutil.rmtree(part)
+        return part
+
     def _write_data(self, folder: Path, packed: Iterator[bytes | str], skipped: dict[str, str]) -> None:
-        environment = import_lmdb().open(str(folder), map_size=_ROOM, lock=False)
         indices = iter(range(len(self)))
-        while batch := list(islice(indices, _PER_COMMIT)):
-            with environment.begin(write=True) as transaction:
-                for index, content in zip(batch, packed, strict=False):
-                    if isinstance(content, str):
-                        skipped[self.name(index)] = content
-                    else:
-                        transaction.put(os.fsencode(self.name(index)), content)
-        environment.sync(True)
-        environment.close()
+        with import_lmdb().open(str(folder), map_size=_ROOM, lock=False) as environment:
+            while batch := list(islice(indices, _PER_COMMIT)):
+                with environment.begin(write=True) as transaction:
+                    for index, content in zip(batch, packed, strict=False):
+                        if isinstance(content, str):
+                            skipped[self.name(index)] = content
+                        else:
+                            transaction.put(os.fsencode(self.name(index)), content)
+            environment.sync(True)
 
     @staticmethod
     def _write_names(path: Path, names: list[str], labelled: bool) -> None:

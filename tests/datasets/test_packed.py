@@ -118,6 +118,12 @@ class TestWriting:
         with pytest.raises(InputError, match='there is no folder .*nowhere to write to'):
             pack(source, tmp_path / 'nowhere' / 'packed')
 
+    def test_other_files_are_never_removed(self, source, tmp_path):
+        write(tmp_path / 'packed.part' / 'mine.jpg')
+        with pytest.raises(InputError, match='packed.part is in the way, with mine.jpg in it'):
+            pack(source, tmp_path / 'packed')
+        assert (tmp_path / 'packed.part' / 'mine.jpg').exists()
+
     def test_a_folder_of_nothing_readable(self, tmp_path):
         (tmp_path / 'source').mkdir()
         (tmp_path / 'source' / f'{"a" * 200}.jpg').write_bytes(b'')
