@@ -1,4 +1,5 @@
 """The training steps that are compared, by name: ours, mmpretrain's, timm's, and SimMIM's ViT as released."""
+import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -44,7 +45,7 @@ class PlainEncoder(BaseModel):
 def our_model(name: str, **changes: Any) -> nn.Module:
     """The model of configs/_base_/models/``name``.py with changes merged into its config."""
     config = Config.fromfile(ROOT / f'configs/_base_/models/{name}.py')
-    config.merge_from_dict(dict(model=changes))
+    config.merge_from_dict(dict(model=copy.deepcopy(changes)))  # which mmengine changes
     return MODELS.build(config.model)
 
 
@@ -56,16 +57,15 @@ def with_timm(name: str, size: int) -> nn.Module:
     return MODELS.build(config)
 
 
-def released_simmim() -> nn.Module:
+def released_simmim(**changes: Any) -> nn.Module:
     """A stand-in for SimMIM's ViT-B as its authors released it (arXiv 2111.09886, code): what it costs, not its text.
 
     mmpretrain's BEiT-style ViT computes the same: logits, one relative-position bias that all layers share, softmax and
     weighted sum one after another, each in memory as a whole. Masking behind the patch embedding, the linear decoder
-    and the L1 loss are those of our SimMIM.
+    and the L1 loss are those of our SimMIM. Changes are merged into its config.
     """
-    config = Config.fromfile(ROOT / 'configs/_base_/models/simmim_vit-base.py').model
-    config.backbone.type = 'mmpretrain.BEiTViT'
-    return MODELS.build(config)
+    return our_model('simmim_vit-base', **{**changes, 'backbone': {
+        **changes.get('backbone', {}), 'type': 'mmpretrain.BEiTViT'}})
 
 
 def peer_model(name: str, size: int) -> nn.Module:
