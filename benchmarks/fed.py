@@ -30,6 +30,8 @@ from stepping import Batch, Step, quiet
 from tables import Rows, print_table
 from torch.utils.data import DataLoader
 
+from mim_plugins.engine.loading import use_fast_loading
+
 RECIPES = {
     'FastMIM ViT-B 128': 'fastmim/fastmim_vit-base_8xb256-amp-800e_in1k-128',
     'FastMIM Swin-B 128': 'fastmim/fastmim_swin-base_8xb256-amp-400e_in1k-128',
@@ -67,7 +69,6 @@ def recipe(name: str, loading: str) -> Config:
         return get_config(f'mmpretrain::{PEERS[RECIPES[name]]}.py')
     config = Config.fromfile(ROOT / f'configs/{RECIPES[name]}.py')
     if loading == 'fast':
-        from mim_plugins.engine.loading import use_fast_loading
         use_fast_loading(config)
     return config
 

@@ -55,12 +55,26 @@ def origin(machine: dict) -> str:
     return ', '.join(parts) + command
 
 
+def flattened(result: dict, above: str = '') -> Rows:
+    """Every figure of a result, however deep, for a script that has no ``rows``."""
+    table = []
+    for name, value in result.items():
+        if isinstance(value, dict):
+            table += flattened(value, f'{above}{name}, ')
+        elif not isinstance(value, list):
+            shown = f'{value:.4g}' if isinstance(value, float) else str(value)
+            table.append({'Figure': f'{above}{name}', 'Value': shown})
+    return table
+
+
 def section(path: Path) -> str:
     """A stored result as its script's ``rows`` and ``notes`` tell it, in Markdown."""
     result = json.loads(path.read_text())
+    machine = result.pop('machine')
     script = importlib.import_module(path.name.split('.')[0].split('-')[0])
     notes = script.notes(result) if hasattr(script, 'notes') else []
-    parts = f'{origin(result["machine"])}:', markdown(script.rows(result)), '\n'.join(f'- {note}' for note in notes)
+    table = getattr(script, 'rows', flattened)(result)
+    parts = f'{origin(machine)}:', markdown(table), '\n'.join(f'- {note}' for note in notes)
     return '\n\n'.join(part for part in parts if part)
 
 

@@ -141,8 +141,9 @@ def test_candidates_have_their_configs(script) -> None:
     for name, recipe in fed.RECIPES.items():
         assert name in candidates.CANDIDATES
         if recipe not in candidates.PEERS:
-            size = fed.recipe(name, 'recipe').model.input_size
-            assert size == candidates.CANDIDATES[name].size
+            config = fed.recipe(name, 'fast')
+            assert config.model.input_size == candidates.CANDIDATES[name].size
+            assert config.train_dataloader.dataset.pipeline[0].type == 'mim_plugins.LoadAndCrop'
     for name, path in candidates.PEERS.items():
         assert get_config(f'mmpretrain::{path}.py').model.type == name.split()[0].replace('-B', '')
 
@@ -273,6 +274,13 @@ def test_tables(script, tmp_path: Path) -> None:
     assert '| ours | 100 (99-200) | 2.0 (2.0-2.0) |' in filled
     assert 'X, 4 cores, 8.0 GiB, 2 threads, Python 3, torch 2, mmpretrain 1, commit abc with changes; `python' in filled
     assert filled.endswith('<!-- table: hog -->\n<!-- end -->\nafter\n') and 'old' not in filled
+
+
+def test_figures_of_a_script_without_a_table_of_its_own(script) -> None:
+    result = dict(rates=dict(a=dict(median=1.23456, runs=3)), sizes=[1, 2], kind='x')
+    assert script('tables').flattened(result) == [
+        {'Figure': 'rates, a, median', 'Value': '1.235'}, {'Figure': 'rates, a, runs', 'Value': '3'},
+        {'Figure': 'kind', 'Value': 'x'}]
 
 
 def test_readme_shows_the_stored_results(script) -> None:
