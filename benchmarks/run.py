@@ -21,6 +21,9 @@ LEAST = '--batch 2 --runs 1'
 SCRIPTS = {
     'steps': f'{LEAST} --only FastMIM\\ ViT-B\\ 128',
     'fed': f'{LEAST} --steps 1 --workers 1 --images 8',
+    'loader': '--pictures 8 --runs 1',
+    'growth': '--pictures 8 16 --entries 2000',
+    'scaling': f'{LEAST} --steps 1',
     'hog': LEAST,
     'low_pass': LEAST,
     'masks': '--batches 8 --runs 1',

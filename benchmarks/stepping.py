@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mim_plugins.engine.compilation import compile_in_place
+
 Batch = dict[str, Any]
 PARTS = 'backbone', 'neck', 'encoder'
 
@@ -38,7 +40,7 @@ class Step:
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True) if trained else None
         for part in PARTS if compiled else ():
             if hasattr(model, part):
-                getattr(model, part).compile(dynamic=False, mode=compiled)
+                compile_in_place(getattr(model, part), mode=compiled)
 
     def loss(self, data: Batch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == 'cuda'):
