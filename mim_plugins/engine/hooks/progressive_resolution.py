@@ -93,6 +93,7 @@ class ProgressiveResolutionHook(Hook):
             self._check_schedules(runner)
             loop._max_iters = sum((stage.end - stage.begin) * self._epoch_length(runner, stage)
                                   for stage in reversed(self._stages))
+        self._check_accumulation(runner)
         if self._unit == 'iters':
             loader.sampler.set_size_schedule(
                 [(stage.begin * loader.batch_size, stage.size) for stage in self._stages])
@@ -136,6 +137,16 @@ class ProgressiveResolutionHook(Hook):
         if self._unit == 'iters' or any(not scheduler.by_epoch for scheduler in runner.param_schedulers or []):
             raise InputError('a batch size that changes between stages needs stages in epochs and schedules that step '
                              'once per epoch: by_epoch=True without convert_to_iter_based')
+
+    def _check_accumulation(self, runner: Runner) -> None:
+        """Gradients of two sizes or batch sizes do not go into one step."""
+        accumulated = runner.optim_wrapper._accumulative_counts
+        for stage in reversed(self._stages):  # ends with the first one's batch size
+            per_unit = self._epoch_length(runner, stage) if self._unit == 'epochs' else 1
+            length = (stage.end - stage.begin) * per_unit
+            if length % accumulated:
+                raise InputError(f'the stage from {stage.begin} to {stage.end} {self._unit} makes {length} iterations, '
+                                 f'but {accumulated} are accumulated for each step: take a divisor, or other batches')
 
     def _epoch_length(self, runner: Runner, stage: _Stage) -> int:
         loader = runner.train_dataloader
