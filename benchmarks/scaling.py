@@ -5,7 +5,7 @@
 
 The batch per process stays the same (weak scaling). Every process group trains FastMIM with a narrow ViT on synthetic
 images, with mmengine's DDP as it comes and with ours (static graph, gradients in the buckets), in turn. While one
-process is timed the others wait, so that all are on one machine in one run. On a GPU the model is FastMIM ViT-B in bf16.
+process is timed the others wait, so that all is one run on one machine. On a GPU the model is FastMIM ViT-B in bf16.
 The table of 8 and 64 GPUs is arithmetic (mim_plugins/analysis/expected_scaling.py); FLOPs are counted on the recipes.
 """
 import argparse
@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -145,18 +146,18 @@ def main() -> None:
     args = parser.parse_args()
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
-    path = store('scaling', {})  # a place that can be written
-    torch.multiprocessing.spawn(measure, (args.processes, args.batch, args.runs, args.steps, str(path)),
-                                nprocs=args.processes)
-    taken = json.loads(path.read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        file = f'{folder}/seconds.json'
+        torch.multiprocessing.spawn(
+            measure, (args.processes, args.batch, args.runs, args.steps, file), nprocs=args.processes)
+        taken = json.loads(Path(file).read_text())
     images = args.batch * args.steps
     rates = {name: images * (1 if name == 'one process' else args.processes) / statistics.median(values)
              for name, values in taken.items()}
     one = rates['one process']
     print(f'{args.processes} processes, {args.batch} images each')
     for name, rate in rates.items():
-        share = '' if name == 'one process' else f', {100 * rate / one / args.processes:.0f} % of {args.processes} x one'
-        print(f'  {name:<16}{rate:8.1f} images/s{share}')
+        print(f'  {name:<16}{rate:8.1f} images/s, {rate / one:.2f} times one process')
     arithmetic = expected()
     for name, found in arithmetic.items():
         for where, values in found['expected'].items():

@@ -4,6 +4,8 @@ from mmengine.config import Config
 
 from ..errors import InputError
 
+_SHARDED = 'mim_plugins.ShardedRunner'
+
 
 def set_parallel(cfg: Config, fsdp: bool = False) -> None:
     """Choose the wrapper or the runner for several processes, and join them where mmengine cannot.
@@ -15,9 +17,9 @@ def set_parallel(cfg: Config, fsdp: bool = False) -> None:
         fsdp: Spread the model over the processes.
 
     Raises:
-        InputError: ``fsdp`` without a launcher, or besides another runner.
+        InputError: A model to be spread without a launcher, or besides another runner.
     """
-    if fsdp:
+    if fsdp or cfg.get('runner_type') == _SHARDED:
         _set_fsdp(cfg)
     if cfg.launcher == 'none':
         return
@@ -29,13 +31,12 @@ def set_parallel(cfg: Config, fsdp: bool = False) -> None:
 
 
 def _set_fsdp(cfg: Config) -> None:
-    runner = 'mim_plugins.ShardedRunner'
     if cfg.launcher == 'none':
         raise InputError('--fsdp spreads a model over several processes: start with tools/dist_train.sh, '
                          'tools/slurm_train.sh or torchrun')
-    if cfg.get('runner_type', runner) != runner:
+    if cfg.get('runner_type', _SHARDED) != _SHARDED:
         raise InputError(f'--fsdp brings its own runner, but the config has runner_type={cfg.runner_type!r}')
-    cfg.runner_type = runner
+    cfg.runner_type = _SHARDED
     optimizer = cfg.optim_wrapper.optimizer
     if str(optimizer.get('type')).endswith('ShardedOptimizer'):  # all of it is spread now
         optimizer.type = optimizer.pop('optimizer_type')

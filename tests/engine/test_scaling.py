@@ -19,7 +19,7 @@ def config(launcher: str = 'pytorch', **more) -> Config:
 def test_one_process_is_left_alone():
     cfg = config('none')
     set_parallel(cfg)
-    assert cfg == config('none')
+    assert cfg.to_dict() == config('none').to_dict()
 
 
 @pytest.mark.parametrize('unused', [True, False])
@@ -37,10 +37,11 @@ def test_a_wrapper_of_the_config_stays(monkeypatch):
     assert cfg.model_wrapper_cfg == dict(type='MMDistributedDataParallel', device_ids=None)
 
 
-def test_fsdp_brings_its_runner_and_the_plain_optimizer():
-    cfg = config()
+@pytest.mark.parametrize('option, more', [(True, {}), (False, dict(runner_type='mim_plugins.ShardedRunner'))])
+def test_fsdp_brings_its_runner_and_the_plain_optimizer(option, more):
+    cfg = config(**more)
     cfg.optim_wrapper.optimizer = dict(type='mim_plugins.ShardedOptimizer', optimizer_type='AdamW', lr=.1)
-    set_parallel(cfg, fsdp=True)
+    set_parallel(cfg, fsdp=option)
     assert cfg.runner_type == 'mim_plugins.ShardedRunner'
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=.1)
 

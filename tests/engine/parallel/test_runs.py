@@ -49,7 +49,7 @@ def test_fsdp_trains_saves_and_goes_on_as_ddp_does(images, tmp_path):
 
 
 @pytest.mark.parametrize('options, last, sentence', [
-    (["custom_hooks=[dict(type='EMAHook')]"], ['--fsdp'], 'EMAHook needs a copy of the model, but'),
+    (['default_hooks.ema.type=EMAHook'], ['--fsdp'], 'EMAHook needs a copy of the model, but'),
     (['default_hooks.held_out.type=mim_plugins.HeldOutLossHook', 'default_hooks.held_out.images={images}'], ['--fsdp'],
      'HeldOutLossHook needs a masked image model .* within DistributedDataParallel, but got FSDPFastMIM'),
 ])
