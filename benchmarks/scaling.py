@@ -26,6 +26,7 @@ from common import store
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
+from tables import Rows, print_table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -41,6 +42,7 @@ RECIPES = {
     'FastMIM ViT-L 128': 'fastmim/fastmim_vit-large_8xb256-amp-800e_in1k-128.py',
 }
 GBITS = (200, 400)
+ALONE = 'one process'
 
 
 def build(on_gpu: bool) -> nn.Module:
@@ -97,13 +99,13 @@ def measure(rank: int, processes: int, batch: int, runs: int, steps: int, path: 
     logging.disable(logging.WARNING)
     init_default_scope('mmpretrain')
     wrap = partial(MMDistributedDataParallel, device_ids=[rank] if on_gpu else None, broadcast_buffers=False)
-    models = {'one process': build(on_gpu).to(device), "mmengine's DDP": wrap(build(on_gpu).to(device)),
+    models = {ALONE: build(on_gpu).to(device), "mmengine's DDP": wrap(build(on_gpu).to(device)),
               'ours': ReplicatedModel(build(on_gpu).to(device), device_ids=[rank])}
     candidates = {name: step(model, batch, device) for name, model in models.items()}
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for run in range(runs + 1):
         for name, call in candidates.items():
-            found = seconds(call, steps, alone=name == 'one process')
+            found = seconds(call, steps, alone=name == ALONE)
             if run:  # after a warm-up
                 taken[name].append(found)
     if rank == 0:
@@ -136,6 +138,18 @@ def expected() -> dict[str, dict]:
     return found
 
 
+def rows(result: dict) -> Rows:
+    rates = result['images_per_second']
+    return [{'processes': '1' if name == ALONE else f'{result["processes"]}, {name}', 'images/s': f'{rate:.1f}',
+             'times one': f'{rate / rates[ALONE]:.2f}'} for name, rate in rates.items()]
+
+
+def notes(result: dict) -> list[str]:
+    return [f'{result["batch"]} images per process, {result["backend"]}.', *(
+        f'Expected of {name} on {where}: {values["speedup"]:.1f} times one GPU ({100 * values["efficiency"]:.1f} %).'
+        for name, found in result['expected'].items() for where, values in found['expected'].items())]
+
+
 def main() -> None:
     on_gpu = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -152,22 +166,16 @@ def main() -> None:
             measure, (args.processes, args.batch, args.runs, args.steps, file), nprocs=args.processes)
         taken = json.loads(Path(file).read_text())
     images = args.batch * args.steps
-    rates = {name: images * (1 if name == 'one process' else args.processes) / statistics.median(values)
+    rates = {name: images * (1 if name == ALONE else args.processes) / statistics.median(values)
              for name, values in taken.items()}
-    one = rates['one process']
-    print(f'{args.processes} processes, {args.batch} images each')
-    for name, rate in rates.items():
-        print(f'  {name:<16}{rate:8.1f} images/s, {rate / one:.2f} times one process')
-    arithmetic = expected()
-    for name, found in arithmetic.items():
-        for where, values in found['expected'].items():
-            print(f'  {name}, {where}: {values["speedup"]:.1f} times one GPU ({100 * values["efficiency"]:.1f} %)')
-    path = store('scaling', dict(
+    result = dict(
         processes=args.processes, batch=args.batch, backend='nccl' if on_gpu else 'gloo', seconds=taken,
-        images_per_second=rates, efficiency={name: rate / one / args.processes for name, rate in rates.items()
-                                             if name != 'one process'},
-        assumptions=asdict(Cluster()), expected=arithmetic))
-    print(f'  stored in {path}')
+        images_per_second=rates, efficiency={name: rate / rates[ALONE] / args.processes
+                                             for name, rate in rates.items() if name != ALONE},
+        assumptions=asdict(Cluster()), expected=expected())
+    print_table(rows(result))
+    print(*notes(result), sep='\n')
+    print(f'stored in {store("scaling", result)}')
 
 
 if __name__ == '__main__':

@@ -16,6 +16,7 @@ _MAE = 'mae_vit-micro_bs64_demo-32'
 # Demo recipe, and what else is changed in its model. BatchNorm's statistics are of a process's own batch: no CMT.
 FAMILIES = {
     'FastMIM': ('fastmim_vit-micro_bs64_demo-32', {}),
+    'compiled': ('fastmim_vit-micro_bs64_demo-32', {}),
     'FastMIM, Swin': ('fastmim_swin-micro_bs64_demo-32', {}),
     'FastMIM, PVTv2': ('fastmim_pvtv2-micro_bs64_demo-64', {}),
     'FastMIM-P': ('fastmim-p_swin-micro_bs64_demo-32-64', {}),
@@ -40,6 +41,9 @@ def build(family: str) -> nn.Module:
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
+    if family == 'compiled':
+        for part in (model.backbone, model.neck):
+            part.compile(backend='aot_eager', dynamic=False)
     return model.train()
 
 

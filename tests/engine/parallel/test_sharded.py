@@ -14,7 +14,7 @@ from mim_plugins.errors import InputError
 from .families import build, difference, inputs, sizes, train
 from .processes import in_two_processes
 
-FAMILIES = ('FastMIM', 'FastMIM-P', 'recomputed', 'ALM', 'MixMIM', 'ConvMAE')
+FAMILIES = ('FastMIM', 'compiled', 'FastMIM-P', 'recomputed', 'ALM', 'MixMIM', 'ConvMAE')
 
 
 @pytest.mark.parametrize('family, blocks', [
