@@ -138,7 +138,8 @@ def test_the_audit_sees_attention_by_hand():
 
 @pytest.mark.parametrize('name', ATTENDING)
 def test_bf16(name):
-    model = randomized(ATTENDING[name]()).eval()
+    model = randomized(ATTENDING[name]())
+    model.eval()
     expected = run(model).detach()
     with torch.autocast('cpu', torch.bfloat16):
         mixed = run(model)

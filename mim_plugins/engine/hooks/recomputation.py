@@ -1,0 +1,32 @@
+from collections.abc import Sequence
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import nn
+
+from ...models.backbones.recomputation import recompute_blocks
+from ...registry import HOOKS
+from .parts import part_of
+
+
+@HOOKS.register_module()
+class RecomputationHook(Hook):
+    """Activation checkpointing in any model: less memory for a second forward in the backward.
+
+    For what has no option of its own; the encoders and decoders of this package have ``with_cp``. Losses, gradients and
+    running statistics stay the same.
+
+    Args:
+        blocks: Names of blocks in the model, or of lists of them, as ``'backbone.layers'``.
+
+    Raises:
+        InputError: When the run starts, the model has no such part.
+    """
+
+    def __init__(self, blocks: Sequence[str] = ('backbone.layers', )) -> None:
+        self.blocks = blocks
+
+    def before_run(self, runner: Runner) -> None:
+        for name in self.blocks:
+            part = part_of(runner.model, name)
+            recompute_blocks(part if isinstance(part, nn.ModuleList | nn.Sequential) else [part])
