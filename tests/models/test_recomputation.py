@@ -107,7 +107,7 @@ def test_cumulative_statistics_count_each_batch_once_as_well():
     assert block[1].momentum is None
 
 
-@pytest.mark.parametrize('name', ['vit', 'mae decoder', 'cmt', 'twins'])
+@pytest.mark.parametrize('name', ['vit', 'cmt', 'twins'])
 def test_works_under_compile(name):
     make, _ = MODELS[name]
     plain, frugal = make(), make(with_cp=True)
@@ -118,9 +118,9 @@ def test_works_under_compile(name):
         model.train()
         for module in model.modules():
             if hasattr(module, 'drop_prob'):
-                module.drop_prob = 0.  # a compiled graph draws other numbers
+                module.drop_prob *= 0  # a compiled graph draws other numbers
     torch._dynamo.reset()
-    for model, forward in ((plain, run), (frugal, torch.compile(run, backend='aot_eager'))):
+    for model, forward in ((plain, run), (frugal, torch.compile(run, backend='aot_eager', fullgraph=True))):
         output = forward(model)
         output.square().sum().backward()
         results.append([output, *(value.grad for value in model.parameters()), *model.buffers()])

@@ -15,6 +15,7 @@ from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
 from .biased_attention import aligned_index, attend, gathered_bias
 from .depth import cut_arch
+from .drop_path import plain_drop_rates
 from .recomputation import recompute_blocks
 from .relative_positions import CLS_ROWS, resize_stored_tables, table_bias
 
@@ -85,6 +86,7 @@ class ResizableBEiT(BEiTViT):
     def __init__(self, arch: str | dict = 'base', img_size: int | tuple[int, int] = 224, depth: int | None = None,
                  with_cp: bool = False, **options: Any) -> None:
         super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), img_size=img_size, **options)
+        plain_drop_rates(self)
         if (self.rel_pos_bias is not None or self.use_rel_pos_bias) and not self.with_cls_token:
             raise InputError('the relative-position bias needs the cls token: with_cls_token=True')
         for layer in self.layers:
