@@ -25,7 +25,8 @@ from torch.utils.data import DataLoader
 
 from mim_plugins.datasets import KeyedSampler, UnlabelledImages
 from mim_plugins.datasets.packed_writing import Packing, PackSettings
-from mim_plugins.datasets.transforms.scaled_decoding import choose_fraction, decode_jpeg, jpeg_size, resize_region
+from mim_plugins.datasets.transforms.jpeg_header import read_header
+from mim_plugins.datasets.transforms.scaled_decoding import choose_fraction, decode_jpeg, resize_region
 from mim_plugins.ops.jpeg_crops import decode_crops
 from mim_plugins.registry import TRANSFORMS
 
@@ -43,7 +44,9 @@ def crop(size: int, owner: str = 'mim_plugins', backend: str = 'pillow') -> dict
 
 
 def fast(size: int, margin: float = 1.25) -> list[dict]:
-    return [dict(type='mim_plugins.LoadAndCrop', crop=crop(size), margin=margin), *TAIL]
+    flip, pack = TAIL
+    return [dict(type='mim_plugins.LoadAndCrop', crop=crop(size), margin=margin),
+            dict(flip, type='mim_plugins.RandomFlip'), pack]
 
 
 def pipelines(size: int) -> dict[str, list[dict]]:
@@ -92,18 +95,20 @@ def psnr(paths: list[str], size: int) -> dict[str, dict[str, float]]:
 def stages(paths: list[str], size: int, runs: int) -> dict[str, float]:
     """Microseconds for each part of fast loading."""
     contents = [Path(path).read_bytes() for path in paths]
-    sizes = [jpeg_size(content) for content in contents]
+    headers = [read_header(content) for content in contents]
     planner, rest = TRANSFORMS.build(crop(size)), Compose(TAIL)
-    plans = [planner.plan(known, {}) for known in sizes]
+    plans = [planner.plan(header.size, {}) for header in headers]
     fractions = [choose_fraction(plan, 1.25) for plan in plans]
-    images = [decode_jpeg(content, fraction) for content, fraction in zip(contents, fractions)]
+    needed = [(content, header, fraction, plan.region[2]) for content, header, fraction, plan in zip(
+        contents, headers, fractions, plans)]
+    images = [decode_jpeg(*given) for given in needed]
     results = [resize_region(*given, 'bicubic') for given in zip(images, plans, fractions)]
     parts = {
         'read': lambda: [Path(path).read_bytes() for path in paths],
-        'header': lambda: [jpeg_size(content) for content in contents],
-        'draw': lambda: [planner.plan(known, {}) for known in sizes],
-        'decode': lambda: [decode_jpeg(*given) for given in zip(contents, fractions)],
-        'decode whole': lambda: [decode_jpeg(content, 1) for content in contents],
+        'header': lambda: [read_header(content) for content in contents],
+        'draw': lambda: [planner.plan(header.size, {}) for header in headers],
+        'decode': lambda: [decode_jpeg(*given) for given in needed],
+        'decode whole': lambda: [decode_jpeg(*given, 1) for given in zip(contents, headers)],
         'resize': lambda: [resize_region(*given, 'bicubic') for given in zip(images, plans, fractions)],
         'flip and pack': lambda: [rest(dict(img=image, img_path='', img_shape=image.shape)) for image in results],
     }

@@ -13,6 +13,7 @@ from .transforms import (
     LoadRGBImage,
     PackEncodedCrop,
     PackInputs,
+    RandomFlip,
     RandomResizedCrop,
     ResizeOnly,
     SimpleResizedCrop,
@@ -22,5 +23,6 @@ from .unlabelled import UnlabelledImages
 __all__ = [
     'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'INaturalist', 'KeyedDataset', 'KeyedInfiniteSampler',
     'KeyedSampler', 'LoadAndCrop', 'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage', 'PackEncodedCrop',
-    'PackInputs', 'Places', 'RandomResizedCrop', 'ResizeOnly', 'SampleKey', 'SimpleResizedCrop', 'UnlabelledImages'
+    'PackInputs', 'Places', 'RandomFlip', 'RandomResizedCrop', 'ResizeOnly', 'SampleKey', 'SimpleResizedCrop',
+    'UnlabelledImages'
 ]

@@ -21,8 +21,8 @@ from mim_plugins.files import write_whole
 
 from .image_files import IMAGE_EXTENSIONS, path_at, scan_folder
 from .packed import DATA, FORMAT, MANIFEST, NAMES, import_lmdb
+from .transforms.jpeg_header import read_header
 from .transforms.loading import decode_bgr, decode_errors
-from .transforms.scaled_decoding import jpeg_size
 
 _LONGEST_NAME = 511  # bytes, LMDB's
 _ROOM = 1 << 40  # bytes that the file may grow to
@@ -58,7 +58,7 @@ def packed_file(content: bytes, settings: PackSettings) -> bytes:
     image = decode_bgr(content)
     height, width = image.shape[:2]
     shrink = settings.short_side / min(height, width)
-    if shrink >= 1 and jpeg_size(content):
+    if shrink >= 1 and read_header(content):
         return content
     picture = Image.fromarray(image[..., ::-1])
     if shrink < 1:

@@ -7,11 +7,12 @@ _LOADERS = ('mim_plugins.LoadRGBImage', 'LoadImageFromFile', 'mmcv.LoadImageFrom
 # Unprefixed names of the others are those of other crops.
 _CROPS = ('mim_plugins.RandomResizedCrop', 'mim_plugins.SimpleResizedCrop', 'mim_plugins.CenterCrop',
           'mim_plugins.ResizeOnly', 'RandomResizedCrop', 'mmpretrain.RandomResizedCrop')
+_FLIPS = ('RandomFlip', 'mmcv.RandomFlip', 'mmpretrain.RandomFlip')
 _LOADER_OPTIONS = {'type', 'order', 'backend_args'}
 
 
 def use_fast_loading(cfg: Config) -> None:
-    """Let training load with ``LoadAndCrop`` instead of a loader and the crop behind it.
+    """Let training load with ``LoadAndCrop`` instead of a loader and the crop behind it, and flip with our flip.
 
     The loader may be ours or mmcv's, the crop one of ours or mmpretrain's ``RandomResizedCrop``. A pipeline that
     begins with ``LoadAndCrop`` stays as it is.
@@ -35,7 +36,8 @@ def use_fast_loading(cfg: Config) -> None:
     kept = {name: loader[name] for name in ('order', 'backend_args') if name in loader}
     ours = {**crop, 'type': f'mim_plugins.{names[1].rpartition(".")[2]}'}
     joined = dict(type='mim_plugins.LoadAndCrop', crop=ours, **kept)
-    dataset['pipeline'] = [ConfigDict(joined), *steps[2:]]
+    rest = [{**step, 'type': 'mim_plugins.RandomFlip'} if step['type'] in _FLIPS else step for step in steps[2:]]
+    dataset['pipeline'] = [ConfigDict(step) for step in (joined, *rest)]
 
 
 def _innermost(settings: dict) -> dict:

@@ -1,14 +1,16 @@
 """Loading of no more than a crop needs."""
 from io import BytesIO
 
+import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mim_plugins.datasets import LoadAndCrop, LoadRGBImage, SampleKey, UnlabelledImages
 from mim_plugins.datasets.transforms.crop_plan import CropPlan
-from mim_plugins.datasets.transforms.scaled_decoding import choose_fraction, decode_jpeg, jpeg_size, resize_region
+from mim_plugins.datasets.transforms.jpeg_header import JPEGHeader, first_rows, read_header
+from mim_plugins.datasets.transforms.scaled_decoding import choose_fraction, decode_jpeg, resize_region
 from mim_plugins.errors import ImageDecodeError, InputError
 from mim_plugins.registry import TRANSFORMS
 
@@ -32,6 +34,10 @@ def picture(height: int = 187, width: int = 251) -> Image.Image:
 def saved(path, image=None, **options) -> str:
     (image or picture()).save(path, **{'quality': 95, **options})
     return str(path)
+
+
+def bytes_of(folder, image=None, **options) -> bytes:
+    return (folder / saved(folder / 'a.jpg', image, **options)).read_bytes()
 
 
 def both(path: str, crop: dict, seed: int = 0, margin: float = 1., **results) -> tuple[dict, dict]:
@@ -142,9 +148,42 @@ class TestFractions:
 
     @pytest.mark.parametrize('fraction', [1, 2, 4, 8])
     def test_sizes_are_rounded_up(self, tmp_path, fraction):
-        data = (tmp_path / saved(tmp_path / 'a.jpg')).read_bytes()
-        assert jpeg_size(data) == (187, 251)
-        assert decode_jpeg(data, fraction).shape == (-(-187 // fraction), -(-251 // fraction), 3)
+        data = bytes_of(tmp_path)
+        header = read_header(data)
+        assert header.size == (187, 251)
+        assert decode_jpeg(data, header, fraction).shape == (-(-187 // fraction), -(-251 // fraction), 3)
+
+    @pytest.mark.parametrize('fraction', [1, 2, 4, 8])
+    @pytest.mark.parametrize('options', [{}, dict(subsampling=0), dict(subsampling=1)], ids=['4:2:0', '4:4:4', '4:2:2'])
+    def test_rows_below_the_crop_are_not_decoded(self, tmp_path, fraction, options, capfd):
+        data = bytes_of(tmp_path, **options)
+        header = read_header(data)
+        whole, part = decode_jpeg(data, header, fraction), decode_jpeg(data, header, fraction, 70)
+        assert 70 <= part.shape[0] * fraction < 187
+        assert np.array_equal(part[:-(-70 // fraction)], whole[:-(-70 // fraction)])
+        assert capfd.readouterr().err == ''  # nothing of the bytes that are left over
+
+    @pytest.mark.parametrize('fraction', [1, 2, 4, 8])
+    def test_opencv_decodes_the_same(self, tmp_path, fraction):
+        data = bytes_of(tmp_path)
+        header = read_header(data)
+        flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+                 8: cv2.IMREAD_REDUCED_COLOR_8}
+        theirs = cv2.imdecode(np.frombuffer(data, np.uint8), flags[fraction])
+        assert np.array_equal(decode_jpeg(data, header, fraction), theirs)
+
+    def test_rows_of_several_scans_come_all_together(self, tmp_path):
+        data = bytes_of(tmp_path, progressive=True)
+        assert read_header(data) == JPEGHeader((187, 251), None)
+        assert first_rows(data, read_header(data), 70) is data
+        assert len(decode_jpeg(data, read_header(data), 1, 70)) == 187
+
+    def test_a_header_that_says_more_is_read_by_pillow(self, tmp_path):
+        exif = Image.Exif()
+        for orientation, expected in ((1, JPEGHeader((187, 251))), (6, None)):
+            exif[ExifTags.Base.Orientation] = orientation
+            assert read_header(bytes_of(tmp_path, exif=exif)) == expected
+        assert read_header(bytes_of(tmp_path, picture().convert('CMYK'))) is None
 
     @pytest.mark.parametrize('fraction', [2, 4, 8])
     @pytest.mark.parametrize('shift', range(8))

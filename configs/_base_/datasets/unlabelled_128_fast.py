@@ -12,6 +12,6 @@ train_dataloader = dict(
                 crop_ratio_range=(0.2, 1.0),
                 backend='pillow',
                 interpolation='bicubic')),
-        dict(type='RandomFlip', prob=0.5),
+        dict(type='mim_plugins.RandomFlip', prob=0.5),
         dict(type='PackInputs'),
     ]))

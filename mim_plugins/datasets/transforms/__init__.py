@@ -1,4 +1,5 @@
 from .crops import BackgroundFocusedCrop, CenterCrop, RandomResizedCrop, ResizeOnly, SimpleResizedCrop
+from .flip import RandomFlip
 from .grid_crop import GridAlignedCrop
 from .load_and_crop import LoadAndCrop
 from .loading import LoadRGBImage
@@ -9,5 +10,6 @@ from .packing import PackInputs
 
 __all__ = [
     'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'LoadAndCrop', 'LoadObjectMask', 'LoadOfflineTarget',
-    'LoadRGBImage', 'PackEncodedCrop', 'PackInputs', 'RandomResizedCrop', 'ResizeOnly', 'SimpleResizedCrop'
+    'LoadRGBImage', 'PackEncodedCrop', 'PackInputs', 'RandomFlip', 'RandomResizedCrop', 'ResizeOnly',
+    'SimpleResizedCrop'
 ]

@@ -5,6 +5,7 @@ padding lies outside the image.
 """
 import copy
 from abc import abstractmethod
+from types import SimpleNamespace
 from typing import Any
 
 import mmcv
@@ -45,10 +46,9 @@ class RandomResizedCrop(_RandomResizedCrop):
 
     def plan(self, size: tuple[int, int], results: dict) -> CropPlan:
         """Draw what :meth:`transform` would take of a picture of ``size`` (H, W) that is yet to be decoded."""
-        twin = self._for(results)
-        # mmpretrain's drawing asks for an image, but only for its shape: this one takes no memory.
-        top, left, height, width = twin.rand_crop_params(np.broadcast_to(np.uint8(0), size))
-        scale = tuple(twin.scale)
+        # mmpretrain's drawing asks for an image, but looks at its shape only.
+        top, left, height, width = self.draw(SimpleNamespace(shape=size))
+        scale = tuple(results.get('input_size', self.scale))
         return CropPlan((top, left, top + height, left + width), scale, scale)
 
     def _for(self, results: dict) -> 'RandomResizedCrop':

@@ -7,8 +7,9 @@ from mim_plugins.errors import InputError
 from mim_plugins.registry import TRANSFORMS
 
 from .crops import CenterCrop, RandomResizedCrop, ResizeOnly, SimpleResizedCrop
+from .jpeg_header import read_header
 from .loading import LoadRGBImage, decode_bgr, decode_errors
-from .scaled_decoding import Interpolation, choose_fraction, decode_jpeg, jpeg_size, resize_region
+from .scaled_decoding import Interpolation, choose_fraction, decode_jpeg, resize_region
 
 PLANNED_CROPS = (RandomResizedCrop, SimpleResizedCrop, CenterCrop, ResizeOnly)
 
@@ -64,18 +65,18 @@ class LoadAndCrop(LoadRGBImage):
     def transform(self, results: dict) -> dict:
         with decode_errors(results['img_path']):
             content = self.read(results)
-            size = jpeg_size(content)
-            image = None if size else decode_bgr(content)
+            header = read_header(content)
+            image = None if header else decode_bgr(content)
         if image is not None:
             return self.crop(self.loaded(results, image, content))
-        plan = self.crop.plan(size, results)
+        plan = self.crop.plan(header.size, results)
         fraction = choose_fraction(plan, self.margin)
-        image = decode_jpeg(content, fraction)
+        image = decode_jpeg(content, header, fraction, plan.region[2])
         if image is None:  # Pillow may still know what to do, or else says what is wrong
             with decode_errors(results['img_path']):
                 image, fraction = decode_bgr(content), 1
         image = self.ordered(plan.cut(resize_region(image, plan, fraction, self.crop.interpolation)))
-        results.update(img=image, img_shape=image.shape, ori_shape=size, crop_box=plan.crop_box)
+        results.update(img=image, img_shape=image.shape, ori_shape=header.size, crop_box=plan.crop_box)
         return results
 
     def __repr__(self) -> str:

@@ -3,16 +3,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform, RandomFlip
+from mmcv.transforms import BaseTransform
 from mmpretrain.datasets import PackInputs
 
 from mim_plugins.errors import InputError
 from mim_plugins.ops.jpeg_crops import EncodedCrop
 from mim_plugins.registry import TRANSFORMS
 
+from .flip import RandomFlip
+from .jpeg_header import read_header
 from .load_and_crop import build_planned_crop
 from .loading import LoadRGBImage, decode_bgr, decode_errors
-from .scaled_decoding import jpeg_size
 
 
 @TRANSFORMS.register_module()
@@ -45,14 +46,15 @@ class PackEncodedCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         with decode_errors(results['img_path']):
             content = self.loader.read(results)
-            size = jpeg_size(content)
-            image = None if size else decode_bgr(content)
+            header = read_header(content)
+            image = None if header else decode_bgr(content)
         if image is not None:
             return self._finished(self.flip(self.crop(self.loader.loaded(results, image, content))))
-        plan = self.crop.plan(size, results)
+        plan = self.crop.plan(header.size, results)
         drawn = self.flip(dict(img=np.zeros((1, 1, 3), np.uint8)))
         meta = {name: drawn[name] for name in ('flip', 'flip_direction')}
-        results = {**results, **meta, 'crop_box': plan.crop_box, 'img_shape': (*plan.scale, 3), 'ori_shape': size}
+        results = {**results, **meta, 'crop_box': plan.crop_box, 'img_shape': (*plan.scale, 3),
+                   'ori_shape': header.size}
         encoded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
         return {**self.pack(results), 'inputs': EncodedCrop(
             encoded, **plan._asdict(), flip=drawn['flip'], interpolation=self.crop.interpolation)}
