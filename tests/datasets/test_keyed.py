@@ -12,6 +12,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mim_plugins.datasets import KeyedDataset, KeyedInfiniteSampler, KeyedSampler, SampleKey
+from mim_plugins.datasets.keyed import seeded
 from mim_plugins.errors import InputError
 from mim_plugins.registry import DATASETS
 
@@ -192,3 +193,24 @@ def test_a_pipeline_that_gives_nothing_is_asked_for_another_sample(folder):
     dataset.dataset.max_refetch = 2
     with pytest.raises(InputError, match='the pipeline gave nothing for sample 0 and 2 others'):
         dataset[SampleKey(0, (5, 0))]
+
+
+def test_contexts_of_seeds_leave_the_numbers_around_them_alone():
+
+    def numbers() -> tuple[float, ...]:
+        return random.random(), np.random.rand(), np.random.randint(100), float(torch.rand(()))
+
+    def drawn(inner: bool) -> list[tuple[float, ...]]:
+        random.seed(1), np.random.seed(1), torch.manual_seed(1)
+        found = [numbers()]
+        with seeded(SampleKey(3, (0, 1))):
+            found.append(numbers())
+            if inner:
+                with seeded(SampleKey(4, (0, 1))):
+                    np.random.randn()
+                    assert numbers() not in found
+            found.append(numbers())
+        return [*found, numbers()]
+
+    assert drawn(inner=True) == drawn(inner=False)
+    assert len(set(drawn(inner=True))) == 4
