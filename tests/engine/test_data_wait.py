@@ -17,6 +17,7 @@ from mim_plugins.engine.hooks import DataWaitHook
 from mim_plugins.engine.wait_advice import cores_per_process, remedies
 from mim_plugins.engine.wait_clock import WaitClock
 from mim_plugins.errors import InputError
+from mim_plugins.ops.jpeg_crops import EncodedCrop
 
 NUMBER = itertools.count()
 CPU = torch.device('cpu')
@@ -240,6 +241,7 @@ def batch(size: tuple[int, int]) -> dict:
     (loader([SCALED]), batch((384, 512)), ['pictures packed by tools/pack_images.py, since']),
     (loader(data_root='packed'), batch((384, 512)), ['--fast-loading, since']),
     (loader([SCALED], 'packed'), batch((384, 512)), []),
+    (loader(), {**batch((384, 512)), 'inputs': [EncodedCrop(torch.zeros(9))] * 2}, []),  # decoded on the device
 ])
 def test_advice_follows_from_what_can_be_seen(monkeypatch, found, given, expected):
     monkeypatch.setattr('mim_plugins.engine.wait_advice.cores_per_process', lambda: 8)

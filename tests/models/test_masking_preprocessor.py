@@ -117,6 +117,11 @@ def test_refuses_images_of_other_channels(channels, options, message):
         make(**options)(dict(inputs=torch.zeros(2, channels, 32, 32, dtype=torch.uint8), data_samples=[]))
 
 
+def test_refuses_images_that_are_not_stacked():
+    with pytest.raises(InputError, match=r"stacked, but are a list of 2: .* collate_fn=dict\(type='default_"):
+        make()(dict(inputs=[torch.zeros(3, 32, 32)] * 2, data_samples=[]))
+
+
 def test_refuses_an_unknown_option():
     with pytest.raises(TypeError, match="unexpected keyword argument 'unitt'"):
         MaskingDataPreprocessor(mask=dict(unitt=8, ratio=.5))

@@ -15,8 +15,8 @@ class ReplicatedModel(MMDistributedDataParallel):
     A masked image model uses the same parameters in every step, whatever the size of its images. torch then looks for
     the order of its gradients once (static graph) and stops with an error should it change. Gradients live in the
     buckets that travel, and are not copied there. Buffers are not sent in each step: a training step reads none that
-    another process changes, and the statistics of BatchNorm are averaged after each epoch by mmengine's
-    SyncBuffersHook.
+    another process changes, and the statistics of BatchNorm are averaged after each epoch by
+    AverageStatisticsHook.
 
     Args:
         module: The model, on its device.

@@ -15,7 +15,6 @@ from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained, truncated
 from .biased_attention import aligned_index, attend, gathered_bias
 from .depth import cut_arch
-from .drop_path import plain_drop_rates
 from .recomputation import recompute_blocks
 from .relative_positions import CLS_ROWS, resize_stored_tables, table_bias
 
@@ -57,9 +56,8 @@ class _FusedAttention(BEiTAttention):
         tokens = F.linear(x, self.qkv.weight, shift)
         query, key, value = tokens.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         bias = rel_pos_bias
-        if self.use_rel_pos_bias:
-            own = table_bias(self.relative_position_bias_table, self.window_size, self.grid, x.shape[1])
-            bias = own if bias is None else own + bias
+        if self.use_rel_pos_bias:  # then the layers share none
+            bias = table_bias(self.relative_position_bias_table, self.window_size, self.grid, x.shape[1])
         attended = attend(query, key, value, bias, self.attn_drop.p if self.training else 0., self.scale)
         return self.proj_drop(self.proj(attended.transpose(1, 2).flatten(2)))
 
@@ -86,7 +84,6 @@ class ResizableBEiT(BEiTViT):
     def __init__(self, arch: str | dict = 'base', img_size: int | tuple[int, int] = 224, depth: int | None = None,
                  with_cp: bool = False, **options: Any) -> None:
         super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), img_size=img_size, **options)
-        plain_drop_rates(self)
         if (self.rel_pos_bias is not None or self.use_rel_pos_bias) and not self.with_cls_token:
             raise InputError('the relative-position bias needs the cls token: with_cls_token=True')
         for layer in self.layers:

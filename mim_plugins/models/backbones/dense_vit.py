@@ -11,7 +11,6 @@ from ...errors import InputError
 from ...ops import read_size, resize_position_embedding, token_grid, tokens_to_map
 from ...registry import MODELS
 from .depth import cut_arch
-from .drop_path import plain_drop_rates
 from .grid_attention import GridAttention
 from .recomputation import recompute_blocks
 from .relative_positions import DecomposedPositions, PositionTable
@@ -77,7 +76,6 @@ class DenseVisionTransformer(VisionTransformer):
                              f' with window_size={window_size} and relative_position={relative_position!r}')
         super().__init__(arch=arch, img_size=img_size, patch_size=patch_size, out_indices=outputs, out_type='featmap',
                          final_norm=final_norm, **options)
-        plain_drop_rates(self)
         if not with_cls_token:
             # The embedding keeps cls's row, as in pre-training; what is added to it leaves before the first layer.
             del self.cls_token

@@ -48,6 +48,9 @@ def recompute_blocks(blocks: Iterable[nn.Module]) -> None:
 
     Outputs, gradients, running statistics and names stay the same. What a block reads from its own attributes must not
     change before the backward.
+
+    Under ``torch.compile`` a block must be one graph, which ``fullgraph=True`` makes sure of: one whose graph breaks
+    runs without what keeps BatchNorm from counting its batch twice.
     """
     for block in blocks:
         block.forward = _Recomputed(block)

@@ -8,7 +8,6 @@ from ...registry import MODELS
 from ..initialization import init_linear, is_pretrained
 from ..position_tables import SinCosTable
 from .depth import cut_arch
-from .drop_path import plain_drop_rates
 from .recomputation import recompute_blocks
 
 
@@ -35,7 +34,6 @@ class SinCosVisionTransformer(SinCosTable, VisionTransformer):
     def __init__(self, arch: str | dict = 'base', depth: int | None = None, with_cp: bool = False,
                  **options: Any) -> None:
         super().__init__(arch=cut_arch(self.arch_zoo, arch, depth, 'num_layers'), **options)
-        plain_drop_rates(self)
         del self.pos_embed  # mmpretrain's is a parameter
         self.add_table('pos_embed', self.embed_dims, self.num_extra_tokens)
         self._set_grid(self.patch_resolution)

@@ -40,7 +40,8 @@ class _LocalAttention(LocallyGroupedSelfAttention):
 class TwinsSVT(SVT):
     """mmpretrain's Twins-SVT (arXiv 2104.13840, table 2) by ``scaled_dot_product_attention``.
 
-    Outputs and names in the state dict are mmpretrain's.
+    Names in the state dict are mmpretrain's, and so are outputs, save where windows pad a map on one side only: there
+    mmpretrain lets tokens attend the padding.
 
     Args:
         arch: As mmpretrain's.

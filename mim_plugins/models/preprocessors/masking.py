@@ -83,8 +83,8 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
             with True = masked unless ``sample_mask_stride`` is set; ``target_inputs`` if they came.
 
         Raises:
-            InputError: Images of another number of channels than mean, std or ``to_rgb`` ask for, or
-                ``target_inputs`` for mmpretrain's algorithms, which have no place for them.
+            InputError: Images that are not stacked or have another number of channels than mean, std or ``to_rgb`` ask
+                for, or ``target_inputs`` for mmpretrain's algorithms, which have no place for them.
         """
         if isinstance(data['inputs'][0], EncodedCrop):
             data = {**data, 'inputs': decode_crops(data['inputs'], self.device)}
@@ -113,6 +113,9 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         return {**batch, 'target_inputs': given}
 
     def _normalized(self, images: Tensor, samples: list) -> dict:
+        if not isinstance(images, Tensor):
+            raise InputError(f'images must come stacked, but are a {type(images).__name__} of {len(images)}: the '
+                             "loader needs collate_fn=dict(type='default_collate')")
         images = self.cast_data(images)
         return super().forward(dict(inputs=images.flip(1) if self.swaps_channels else images, data_samples=samples))
 
