@@ -1,6 +1,6 @@
 """torch.compile of a model's parts: from a config's key and a command's option to modules compiled in place."""
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from mmengine.config import Config
 from torch import nn
 
 from ..errors import InputError
+from .parts import check_names
 
 MODES = ('default', 'reduce-overhead', 'max-autotune', 'max-autotune-no-cudagraphs')
 OPTIONS = ('parts', 'backend', 'mode', 'options', 'fullgraph')
@@ -35,24 +36,54 @@ def set_compilation(cfg: Config, mode: str | None = None) -> None:
     options = {} if asked is True else asked
     if not isinstance(options, dict) or not set(options) <= set(OPTIONS):
         raise InputError(f'compile must be True, False or a dict with some of {", ".join(OPTIONS)}, but is {asked!r}')
-    check_options(*(options.get(name) for name in ('backend', 'mode', 'options')))
+    check_options(**options)
+    accumulation = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+    check_accumulation(*(options.get(name) for name in ('backend', 'mode', 'options')), accumulation)
     others = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') != _HOOK]
     cfg.custom_hooks = [*others, dict(type=_HOOK, **options)]
 
 
-def check_options(backend: str | Callable | None, mode: str | None, options: dict | None) -> None:
-    """Raise an InputError for what ``torch.compile`` does not know."""
-    if isinstance(backend, str) and backend not in torch.compiler.list_backends(exclude_tags=()):
+def check_options(parts: Sequence[str] | None = None, backend: str | Callable = 'inductor', mode: str | None = None,
+                  options: dict | None = None, fullgraph: bool = False) -> None:
+    """Raise an InputError for arguments of a :class:`CompileHook` that ``torch.compile`` does not know."""
+    if parts is not None:
+        check_names(parts, 'compile.parts')
+    if not callable(backend) and backend not in torch.compiler.list_backends(exclude_tags=()):
         raise InputError('the backend of torch.compile must be one that torch.compiler.list_backends() gives, so '
                          f'{", ".join(torch.compiler.list_backends())}, but is {backend!r}')
     if mode not in (None, *MODES):
         raise InputError(f'the mode of torch.compile must be one of {", ".join(MODES)}, but is {mode!r}')
     if mode and options:
         raise InputError(f'torch.compile takes a mode or options, but got mode={mode!r} and options={options}')
+    known = torch._inductor.list_options() if backend == 'inductor' else options
+    if options is not None and not (isinstance(options, dict) and set(options) <= set(known)):
+        raise InputError('the options of torch.compile must be a dict with some that torch._inductor.list_options() '
+                         f'gives, but are {options!r}')
+    if not isinstance(fullgraph, bool):
+        raise InputError(f'fullgraph of torch.compile must be True or False, but is {fullgraph!r}')
 
 
-def check_backend(backend: str | Callable, device: torch.device) -> None:
-    """Compile one line, to tell of a missing compiler before the data are read.
+def check_accumulation(backend: str | Callable | None, mode: str | None, options: dict | None,
+                       accumulation: int) -> None:
+    """Refuse CUDA graphs where gradients outlive a forward: they lie in memory that the next one writes over.
+
+    Raises:
+        InputError: Both come together.
+    """
+    switched_on = torch._inductor.list_mode_options(mode) if mode else options or {}
+    if accumulation > 1 and (backend == 'cudagraphs' or switched_on.get('triton.cudagraphs')):
+        raise InputError(f'compiling with CUDA graphs ({mode or options or backend}) loses gradients that accumulate, '
+                         f'but optim_wrapper.accumulative_counts is {accumulation}: choose the mode default or '
+                         'max-autotune-no-cudagraphs, or do not accumulate')
+
+
+def check_backend(device: torch.device, backend: str | Callable, **options: Any) -> None:
+    """Compile one line, to tell of a missing compiler before the first batch is read.
+
+    Args:
+        device: Of the model.
+        backend: As of ``torch.compile``.
+        **options: ``mode``, ``options`` and ``fullgraph`` of ``torch.compile``.
 
     Raises:
         InputError: It cannot be compiled.
@@ -62,11 +93,12 @@ def check_backend(backend: str | Callable, device: torch.device) -> None:
         # What was compiled before is kept on disk and would need no compiler.
         with warnings.catch_warnings(), torch._inductor.config.patch(force_disable_caches=True):
             warnings.simplefilter('ignore')
-            torch.compile(torch.sin, backend=backend)(torch.ones(8, device=device))
+            torch.compile(torch.sin, backend=backend, **options)(torch.ones(8, device=device))
     except Exception as error:  # whatever compilers and drivers raise
-        reason = next(line for line in str(error).splitlines() if line.strip())
+        cause = getattr(error, 'inner_exception', error)
+        reason = next((line for line in str(cause).splitlines() if line.strip()), 'no reason is given')
         raise InputError(f'torch.compile with backend={backend!r} does not work here, so train without compile or '
-                         f'install what is missing: {type(error).__name__}: {reason}') from error
+                         f'install what is missing: {type(cause).__name__}: {reason}') from error
 
 
 def compile_in_place(part: nn.Module, **options: Any) -> None:

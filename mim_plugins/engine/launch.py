@@ -26,7 +26,7 @@ _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # What mmengine reads of a config beyond the arguments of its runner.
 _FURTHER_KEYS = {
     'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval',
-    'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn'}
+    'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn'}
 
 
 def load_config(path: str, options: dict | None = None, data_root: str | None = None,
@@ -211,7 +211,6 @@ def _prepare(args: Namespace, loaders: tuple[str, ...]) -> Config:
     except OSError as error:
         raise InputError(f'the work dir {cfg.work_dir} cannot be made: {error.strerror}') from error
     cfg.launcher = args.launcher
-    set_compilation(cfg, getattr(args, 'compile', None))
     for name in _LOADERS:
         if cfg.get(name):
             cfg[name].setdefault('pin_memory', torch.cuda.is_available())
@@ -278,6 +277,7 @@ def prepare_training(args: Namespace) -> Config:
     if getattr(args, 'fast_loading', False):
         use_fast_loading(cfg)
     _set_precision(cfg, args.amp)
+    set_compilation(cfg, getattr(args, 'compile', None))
     processes = world_size(args.launcher)
     if args.auto_scale_lr or cfg.get('auto_scale_lr', {}).get('enable'):
         scale_lr(cfg, processes)
@@ -300,6 +300,7 @@ def prepare_testing(args: Namespace) -> Config:
         InputError: A path does not fit, or the config has no test loop or nothing for the test-time augmentation.
     """
     cfg = _prepare(args, _LOADERS[2:])
+    cfg.pop('compile', None)  # a test runs as it is written, compilers or not
     if not cfg.get('test_dataloader'):
         raise InputError(f'{args.config} has no test loop; for the features of a pre-training run use '
                          'tools/evaluate_run.py')

@@ -75,7 +75,7 @@ def test_each_size_is_compiled_once_and_monitors_compile_nothing(images, tmp_pat
 
 
 def test_as_a_tool(images, tmp_path):
-    """The real thing in a process of its own, then resumed without."""
+    """The real thing in a process of its own; a test of what it saved needs no compiler."""
     options = ('train_cfg.max_epochs=1', 'model.backbone.arch.num_layers=1', 'compile.backend=aot_eager')
     printed = run_tool(*small_run(images, tmp_path, *options), '--compile', cwd=tmp_path)
     assert 'backbone and neck will be compiled in the first iteration of each image size' in printed
@@ -85,14 +85,19 @@ def test_as_a_tool(images, tmp_path):
 
 class TestHook:
 
-    def runner(self, model: torch.nn.Module) -> Namespace:
-        return Namespace(model=model, logger=Namespace(info=lambda line: None))
+    def started(self, model: torch.nn.Module, accumulation: int = 1, **options: object) -> CompileHook:
+        """A hook at the start of a training, whose counter has forgotten the trial."""
+        hook = CompileHook(**options)
+        hook.before_train(Namespace(model=model, logger=Namespace(info=lambda line: None),
+                                    optim_wrapper=Namespace(_accumulative_counts=accumulation)))
+        if isinstance(options.get('backend'), CompileCounter):
+            options['backend'].clear()
+        return hook
 
     def test_validation_is_not_compiled(self, small_model):
         torch._dynamo.reset()
-        hook, counter = CompileHook(), CompileCounter()
-        hook = CompileHook(backend=counter)
-        hook.before_train(self.runner(small_model))
+        counter = CompileCounter()
+        hook = self.started(small_model, backend=counter)
         images = torch.zeros(1, 3, 32, 32)
         for before, after in ((hook.before_val, hook.after_val), (hook.before_test, hook.after_test)):
             before(None)
@@ -102,10 +107,27 @@ class TestHook:
         small_model(images, mode='tensor')
         assert counter.frame_count == 1
 
+    def test_an_evaluation_that_was_broken_off_leaves_training_compiled(self, small_model):
+        self.started(small_model).before_val(None)
+        counter = CompileCounter()
+        self.started(small_model, backend=counter)
+        small_model(torch.zeros(1, 3, 32, 32), mode='tensor')
+        assert counter.frame_count == 1
+
+    def test_each_iteration_tells_where_it_begins(self, monkeypatch):
+        marks = []
+        monkeypatch.setattr(torch.compiler, 'cudagraph_mark_step_begin', lambda: marks.append(1))
+        for index in range(2):
+            CompileHook().before_train_iter(None, index)
+        assert len(marks) == 2
+
+    def test_nothing_is_checked_before_a_test(self):
+        assert CompileHook.before_run is Hook.before_run
+
     def test_parts_by_name(self, small_model):
         torch._dynamo.reset()
         counter = CompileCounter()
-        CompileHook(parts=['neck.blocks'], backend=counter).before_train(self.runner(small_model))
+        self.started(small_model, parts=['neck.blocks'], backend=counter)
         small_model.backbone(torch.zeros(1, 3, 32, 32))
         assert counter.frame_count == 0
         small_model.neck.blocks(torch.zeros(1, 4, 16))
@@ -121,7 +143,7 @@ class TestHook:
         torch.distributed.init_process_group('gloo', f'file://{tmp_path}/store', rank=0, world_size=1)
         try:
             wrapped = MMDistributedDataParallel(model)
-            CompileHook(backend=counter, fullgraph=True).before_train(self.runner(wrapped))
+            self.started(wrapped, backend=counter, fullgraph=True)
             for _ in range(2):
                 wrapped(torch.zeros(1, 1, 32, 32)).sum().backward()
             assert counter.frame_count == 2 and model.backbone.features[0].weight.grad.isfinite().all()
@@ -132,21 +154,58 @@ class TestHook:
         (dict(backend='inductr'), "one that .*inductor.*, but is 'inductr'"),
         (dict(mode='fastest'), "one of default, reduce-overhead, .*, but is 'fastest'"),
         (dict(mode='default', options={'max_autotune': True}), 'takes a mode or options, but got'),
+        (dict(backend=5), 'list_backends.* but is 5'),
+        (dict(parts='backbone'), "compile.parts must be a list of names of a model's parts, but is 'backbone'"),
+        (dict(parts=5), 'list of names .* but is 5'), (dict(parts=[]), r'list of names .* but is \[\]'),
+        (dict(parts=['']), r"list of names .* but is \[''\]"),
+        (dict(options='max_autotune'), "a dict with some that .*list_options.* but are 'max_autotune'"),
+        (dict(options={'nonsense': 1}), "a dict with some that .* but are {'nonsense': 1}"),
+        (dict(fullgraph='maybe'), "fullgraph of torch.compile must be True or False, but is 'maybe'"),
     ])
     def test_refuses_what_torch_does_not_know(self, options, sentence):
         with pytest.raises(InputError, match=sentence):
             CompileHook(**options)
+        with pytest.raises(InputError, match=sentence):
+            set_compilation(Config(dict(compile=options)))
 
-    @pytest.mark.parametrize('parts', [['backbone', 'decoder'], ['bckbone']])
-    def test_refuses_parts_that_are_not_there(self, parts, small_model):
-        with pytest.raises(InputError, match='should be compiled, but FastMIM has .* of that; its parts are .*neck'):
-            CompileHook(parts=parts).before_run(self.runner(small_model))
+    @pytest.mark.parametrize('parts, missing', [(['backbone', 'decoder'], 'decoder'), (['backbone.training'], 'b.*g')])
+    def test_refuses_parts_that_are_not_there(self, parts, missing, small_model):
+        with pytest.raises(InputError, match=f"FastMIM has no part '{missing}'; its parts are .*neck"):
+            self.started(small_model, parts=parts)
+
+    def test_refuses_models_without_the_usual_parts(self):
+        model = torch.nn.Sequential(torch.nn.Linear(1, 1))
+        with pytest.raises(InputError, match='Sequential has neither backbone nor neck to compile: .*; it has 0'):
+            self.started(model)
 
     def test_a_missing_compiler_is_told(self, small_model):
         nowhere = torch._inductor.config.patch({'cpp.cxx': ('/nowhere/c++', )})
         with nowhere, pytest.raises(InputError, match="does not work here, .*No working C.. compiler found"):
-            CompileHook().before_run(self.runner(small_model))
-        check_backend('eager', torch.device('cpu'))
+            self.started(small_model)
+        check_backend(torch.device('cpu'), 'eager')
+
+    @pytest.mark.parametrize('options, reason', [
+        (dict(backend=lambda graph, inputs: graph, mode='max-autotune'), "TypeError: .*keyword argument 'mode'"),
+        (dict(backend=lambda graph, inputs: 1 / 0), 'ZeroDivisionError: division by zero'),
+    ])
+    def test_what_fails_inside_a_backend_is_told(self, options, reason, small_model):
+        with pytest.raises(InputError, match=f'does not work here, .*: {reason}$'):
+            self.started(small_model, **options)
+
+    @pytest.mark.parametrize('options', [
+        dict(mode='reduce-overhead'), dict(mode='max-autotune'), dict(options={'triton.cudagraphs': True}),
+        dict(backend='cudagraphs')])
+    def test_refuses_cuda_graphs_with_accumulation(self, options, small_model):
+        sentence = 'CUDA graphs .* loses gradients that accumulate, but optim_wrapper.accumulative_counts is 2'
+        with pytest.raises(InputError, match=sentence):
+            self.started(small_model, accumulation=2, **options)
+        with pytest.raises(InputError, match=sentence):
+            set_compilation(Config(dict(compile=options, optim_wrapper=dict(accumulative_counts=2))))
+        set_compilation(Config(dict(compile=options, optim_wrapper=dict(type='OptimWrapper'))))
+
+    def test_accumulates_without_cuda_graphs(self):
+        for mode in ('default', 'max-autotune-no-cudagraphs'):
+            set_compilation(Config(dict(optim_wrapper=dict(accumulative_counts=2))), mode)
 
 
 class TestSwitch:

@@ -154,10 +154,13 @@ def test_a_cpu_gets_norms_that_it_can_compute(tmp_path):
 
 
 def test_testing_asks_for_all_weights(tmp_path):
-    (tmp_path / 'config.py').write_text("default_scope = 'mmpretrain'\ntest_dataloader = dict(dataset=dict())\n")
+    (tmp_path / 'config.py').write_text(
+        "default_scope = 'mmpretrain'\ntest_dataloader = dict(dataset=dict())\ncompile = True\n")
     torch.save({}, tmp_path / 'a.pth')
-    cfg = launch.prepare_testing(Namespace(config=str(tmp_path / 'config.py'), cfg_options=None, work_dir=None,
-                                           launcher='none', checkpoint=str(tmp_path / 'a.pth'), tta=False))
+    cfg = launch.prepare_testing(Namespace(config=str(tmp_path / 'config.py'), cfg_options={'runner_type': 'Runner'},
+                                           work_dir=None, launcher='none', checkpoint=str(tmp_path / 'a.pth'),
+                                           tta=False))
+    assert 'compile' not in cfg and cfg.runner_type == 'Runner'
     assert cfg.custom_hooks == [dict(type='mim_plugins.StrictLoadHook', coverage=1.)]
     assert cfg.load_from == str(tmp_path / 'a.pth')
 

@@ -4,9 +4,10 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from ...registry import HOOKS
-from .parts import part_of
+from ..parts import part_of
 
 
 @HOOKS.register_module()
@@ -42,9 +43,10 @@ def _lay_out_outputs(module: nn.Module, inputs: tuple, outputs: Any) -> Any:
 
 
 def _with_layout(value: Any, layout: torch.memory_format) -> Any:
-    """The same with all maps [B, C, H, W] in another layout."""
-    if isinstance(value, tuple | list):
-        return type(value)(_with_layout(part, layout) for part in value)
-    if isinstance(value, Tensor) and value.ndim == 4 and value.is_floating_point():
-        return value.contiguous(memory_format=layout)
-    return value
+    """The same with all maps [B, C, H, W] in another layout, be they in lists, tuples or dicts."""
+
+    def lay_out(part: Any) -> Any:
+        is_map = isinstance(part, Tensor) and part.ndim == 4 and part.is_floating_point()
+        return part.contiguous(memory_format=layout) if is_map else part
+
+    return tree_map(lay_out, value)

@@ -2,13 +2,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from ...errors import InputError
 from ...registry import HOOKS
-from ..compilation import check_backend, check_options, compile_in_place
+from ..compilation import check_accumulation, check_backend, check_options, compile_in_place
+from ..parts import part_of, unwrapped
 
 _USUAL = ('backbone', 'neck')
 
@@ -31,24 +31,23 @@ class CompileHook(Hook):
         fullgraph: Stop where a part does not become one graph, instead of running what is between two as it is.
 
     Raises:
-        InputError: Unknown backend or mode, or both mode and options; from the run, parts that are not there, or a
-            backend that does not work on this machine.
+        InputError: An argument that ``torch.compile`` does not know, or both mode and options; when a training starts,
+            parts that are not there, a backend that does not work on this machine, or CUDA graphs with accumulation.
     """
     priority = 'LOW'
 
     def __init__(self, parts: Sequence[str] | None = None, backend: str | Callable = 'inductor',
                  mode: str | None = None, options: dict | None = None, fullgraph: bool = False) -> None:
-        check_options(backend, mode, options)
+        check_options(parts, backend, mode, options, fullgraph)
         self.parts = parts
         self._options = dict(backend=backend, mode=mode, options=options, fullgraph=fullgraph)
 
-    def before_run(self, runner: Runner) -> None:
-        """Tell what cannot work before the first iteration."""
-        self._found(runner)
-        check_backend(self._options['backend'], next(runner.model.parameters()).device)
-
     def before_train(self, runner: Runner) -> None:
-        found = self._found(runner)
+        torch.compiler.set_stance('default')  # an evaluation that was broken off leaves another
+        found = self._found(runner.model)
+        accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        check_accumulation(self._options['backend'], self._options['mode'], self._options['options'], accumulation)
+        check_backend(next(runner.model.parameters()).device, **self._options)
         for part in found.values():
             compile_in_place(part, **self._options)
         runner.logger.info(f'{" and ".join(found)} will be compiled in the first iteration of each image size, which '
@@ -66,16 +65,13 @@ class CompileHook(Hook):
 
     before_test, after_test = before_val, after_val
 
-    def _found(self, runner: Runner) -> dict[str, nn.Module]:
+    def _found(self, model: nn.Module) -> dict[str, nn.Module]:
         """Parts to compile, by name."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if self.parts is None:
-            found = {name: part for name in _USUAL if isinstance(part := getattr(model, name, None), nn.Module)}
-        else:
-            known = dict(model.named_modules())
-            found = {name: known[name] for name in self.parts if name in known}
-        if not found or len(found) < len(self.parts or ()):
-            raise InputError(f'{" and ".join(self.parts or _USUAL)} of the model should be compiled, but '
-                             f'{type(model).__name__} has {" and ".join(found) or "nothing"} of that; its parts are '
-                             f'{", ".join(name for name, _ in model.named_children())}')
+        if self.parts is not None:
+            return {name: part_of(model, name) for name in self.parts}
+        model = unwrapped(model)
+        found = {name: part for name in _USUAL if isinstance(part := getattr(model, name, None), nn.Module)}
+        if not found:
+            raise InputError(f'{type(model).__name__} has neither {" nor ".join(_USUAL)} to compile: name its parts in '
+                             f'compile.parts; it has {", ".join(name for name, _ in model.named_children())}')
         return found

@@ -6,7 +6,7 @@ from torch import nn
 
 from ...models.backbones.recomputation import recompute_blocks
 from ...registry import HOOKS
-from .parts import part_of
+from ..parts import check_names, part_of
 
 
 @HOOKS.register_module()
@@ -14,17 +14,17 @@ class RecomputationHook(Hook):
     """Activation checkpointing in any model: less memory for a second forward in the backward.
 
     For what has no option of its own; the encoders and decoders of this package have ``with_cp``. Losses, gradients and
-    running statistics stay the same.
+    running statistics stay the same. Compiled blocks must be one graph each, or their BatchNorms count batches twice.
 
     Args:
         blocks: Names of blocks in the model, or of lists of them, as ``'backbone.layers'``.
 
     Raises:
-        InputError: When the run starts, the model has no such part.
+        InputError: The blocks are no list of names; when the run starts, the model has no such part.
     """
 
     def __init__(self, blocks: Sequence[str] = ('backbone.layers', )) -> None:
-        self.blocks = blocks
+        self.blocks = check_names(blocks, 'blocks of RecomputationHook')
 
     def before_run(self, runner: Runner) -> None:
         for name in self.blocks:
