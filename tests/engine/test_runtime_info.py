@@ -90,6 +90,9 @@ def test_histories_logs_and_checkpoints_are_those_of_mmengine(tmp_path, accumula
     saved = [torch.load(tmp_path / name / 'epoch_2.pth', weights_only=False)['message_hub'] for name in names]
     assert histories(saved[0]) == histories(saved[1]) and saved[0]['resumed_keys'] == saved[1]['resumed_keys']
     assert all(type(history) is HistoryBuffer for history in saved[1]['log_scalars'].values())
+    kinds = {name: type(history) for name, history in ours.message_hub.log_scalars.items()}
+    assert kinds['train/lr'] is kinds['train/time'] is kinds['train/number'] is DeferredHistory
+    assert [len(ours.message_hub.get_scalar(name).data[0]) for name in ('train/time', 'train/data_time')] == [15, 15]
 
 
 def test_a_resumed_run_goes_on_with_the_history(tmp_path):
@@ -121,7 +124,7 @@ def test_many_that_nobody_reads_are_brought_over(hub, monkeypatch):
     scalars = DeferredScalars(hub)
     for number in range(5):
         scalars.add(dict(a=torch.tensor(float(number))))
-    assert hub.log_scalars['a']._numbers.tolist() == [0, 1, 2, 3] and hub.get_scalar('a').current() == 4
+    assert hub.log_scalars['a']._recent == [0, 1, 2, 3, None] and hub.get_scalar('a').current() == 4
 
 
 def test_numbers_are_copies_and_carry_no_graph(hub):
@@ -137,6 +140,7 @@ def test_a_history_keeps_its_past_its_order_and_its_length(hub):
     scalars = DeferredScalars(hub)
     scalars.add(dict(a=torch.tensor(7.)))
     hub.update_scalar('a', 8.)
+    assert hub.get_scalar('a').current() == latest(hub, 'a') == 8
     scalars.add(dict(a=torch.tensor(9.)))
     assert hub.get_scalar('a').data[0].tolist() == [6, 7, 8, 9] and hub.get_scalar('a').data[1].tolist() == [1] * 4
     again = DeferredScalars(hub)  # of a second training in the same process
@@ -145,6 +149,62 @@ def test_a_history_keeps_its_past_its_order_and_its_length(hub):
     assert hub.get_scalar('a').data[0].tolist() == [8, 9, 10, 11]
     assert isinstance(hub.get_scalar('a'), DeferredHistory)
     np.testing.assert_array_equal(hub.state_dict()['log_scalars']['a'].data[0], [8, 9, 10, 11])
+
+
+def test_numbers_of_the_host_neither_read_the_device_nor_copy_their_past(hub, monkeypatch):
+    copies, reads = [], []
+    monkeypatch.setattr(np, 'append', lambda *parts, old=np.append: copies.append(1) or old(*parts))
+    original = DeferredScalars.read
+    monkeypatch.setattr(DeferredScalars, 'read', lambda scalars: reads.append(1) or original(scalars))
+    hub.update_scalar('train/time', 0)
+    hub.update_scalar('other', 0)
+    scalars = DeferredScalars(hub)
+    scalars.adopt('train/')
+    for number in range(1, 1000):
+        scalars.add(dict(loss=torch.tensor(float(number))))
+        hub.update_scalar('train/time', number, count=2)
+        assert hub.get_scalar('train/time').current() == number
+    assert copies == reads == [] and type(hub.get_scalar('other')) is HistoryBuffer
+    assert hub.get_scalar('train/time').mean() == pytest.approx(1000 * 999 / 2 / (1 + 2 * 999))
+    assert len(copies) == 2 and reads == []
+    assert hub.get_scalar('train/time').current() == 999 and hub.get_scalar('loss').max() == 999
+    assert len(copies) == 4 and len(reads) == 1
+
+
+def test_the_last_number_is_not_read_to_be_handed_on(hub, monkeypatch):
+    scalars = DeferredScalars(hub)
+    scalars.add(dict(norm=torch.tensor(3.)))
+    scalars.read()
+    scalars.add(dict(loss=torch.tensor(5.)))
+    monkeypatch.setattr(DeferredScalars, 'read', None)
+    assert latest(hub, 'norm') == 3 and latest(hub, 'loss') == torch.tensor(5.)
+    assert DeferredHistory(scalars, HistoryBuffer()).latest() is None
+
+
+def test_a_history_without_numbers_has_no_last_one(hub):
+    with pytest.raises(ValueError, match='please call update first'):
+        DeferredHistory(DeferredScalars(hub), HistoryBuffer()).current()
+
+
+@pytest.mark.parametrize('number, count', [('a', 1), (1., None)])
+def test_histories_take_numbers_only(hub, number, count):
+    with pytest.raises(TypeError, match='a history takes numbers, but got'):
+        DeferredHistory(DeferredScalars(hub), HistoryBuffer()).update(number, count)
+
+
+def test_nothing_stays_on_the_device_behind_an_epoch(tmp_path, monkeypatch):
+    monkeypatch.setattr(Reader, 'after_train_iter', lambda *parts, **options: None)
+    waiting, original = [], RuntimeInfoHook.after_train_epoch
+
+    def after_train_epoch(hook, runner):
+        before = len(hook._scalars._waiting)
+        original(hook, runner)
+        waiting.append((before, len(hook._scalars._waiting)))
+
+    monkeypatch.setattr(RuntimeInfoHook, 'after_train_epoch', after_train_epoch)
+    train(tmp_path, 'mim_plugins.RuntimeInfoHook', epochs=1)
+    (before, after), = waiting
+    assert before > 0 and after == 0
 
 
 def test_refuses_what_is_no_scalar(hub):

@@ -75,12 +75,13 @@ def test_what_stays_on_the_device_is_not():
 def run(images, tmp_path, monkeypatch):
     """Trains a demo recipe for a few iterations, the third of them inside a context."""
 
-    def run(recipe, context, amp: str | None = None):
+    def run(recipe, context, amp: str | None = None, accumulation: int = 1):
         cfg = launch.prepare_training(Namespace(
             config=str(recipe), data_root=str(images), work_dir=str(tmp_path), resume=None, encoder=None, amp=amp,
             auto_scale_lr=False, launcher='none', cfg_options={
                 'train_dataloader.batch_size': 4, 'train_dataloader.dataset.indices': None,
-                'optim_wrapper.clip_grad': dict(max_norm=1.)}))
+                'optim_wrapper.clip_grad': dict(max_norm=1.), 'optim_wrapper.accumulative_counts': accumulation,
+                'default_hooks.logger.interval': 2}))
         cfg.experiment_name = f'syncs_{next(NUMBER)}'
         dataset = cfg.train_dataloader.dataset
         dataset.pipeline = [step for step in dataset.pipeline if not step.type.endswith('LoadOfflineTarget')]
@@ -109,6 +110,11 @@ def run(images, tmp_path, monkeypatch):
 def test_no_step_of_a_recipe_waits_for_the_device(run, recipe, monkeypatch):
     monkeypatch.setattr('mim_plugins.models.fills.inside._on_host', lambda mask: False)  # counts there, at no cost
     assert run(recipe, watched_syncs) == [[]]
+
+
+def test_no_step_that_only_accumulates_waits_for_the_device(run):
+    """The last line of the log has read all, and the third iteration brings no gradient norm."""
+    assert run(DEMO, watched_syncs, accumulation=2) == [[]]
 
 
 @pytest.mark.gpu

@@ -16,7 +16,8 @@ class RuntimeInfoHook(_RuntimeInfoHook):
     """mmengine's, without a device-to-host copy of every loss and gradient norm in every iteration.
 
     They wait on the device until the message hub's history is looked at, by the log, a checkpoint or another hook, and
-    at the latest at the end of an epoch. The histories are the same as mmengine's.
+    at the latest at the end of an epoch. Nor does a number of the host, as the learning rate, copy its whole history
+    in every iteration. The histories are the same as mmengine's.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -36,6 +37,10 @@ class RuntimeInfoHook(_RuntimeInfoHook):
                 self._scalars.add({name: norm.full_tensor() if isinstance(norm, DTensor) else norm})
 
         return clip_and_note
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        self._scalars.adopt('train/')  # those of resumed runs, and of other hooks in the last iteration
+        super().before_train_iter(runner, batch_idx, data_batch)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
