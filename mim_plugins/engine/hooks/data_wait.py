@@ -1,12 +1,13 @@
 import torch
 from mmengine.dist import all_reduce, get_world_size, is_main_process
-from mmengine.hooks import Hook, LoggerHook
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...errors import InputError
 from ...registry import HOOKS
 from ..wait_advice import remedies
 from ..wait_clock import WaitClock
+from .schedule import log_interval
 
 _LEAST_STEPS = 10  # of which a share says something
 
@@ -39,7 +40,7 @@ class DataWaitHook(Hook):
         self._silent = 0
 
     def before_train(self, runner: Runner) -> None:
-        self._interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), _LEAST_STEPS)
+        self._interval = log_interval(runner) or _LEAST_STEPS
         self._device = next(runner.model.parameters()).device
         self._clock = WaitClock(self._device)
         runner.register_hook(_EndOfStepHook(self._clock))

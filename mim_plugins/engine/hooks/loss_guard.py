@@ -1,12 +1,13 @@
 import torch
 from mmengine.dist import all_reduce
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
 from ...errors import InputError, NonFiniteLossError
 from ...registry import HOOKS
 from ..scalars import latest
+from .schedule import saves_now
 
 
 @HOOKS.register_module()
@@ -42,16 +43,11 @@ class LossGuardHook(Hook):
         self._finite.append(torch.stack(losses).isfinite().all())
         self._rates.append(runner.optim_wrapper.param_groups[0]['lr'])
         self._norms.append(latest(runner.message_hub, 'train/grad_norm'))
-        if self.every_n_train_iters(runner, self.interval) or self._saves_now(runner):
+        if self.every_n_train_iters(runner, self.interval) or saves_now(runner):
             self._read(runner, runner.iter)
 
     def after_train_epoch(self, runner: Runner) -> None:
         self._read(runner, runner.iter - 1)
-
-    def _saves_now(self, runner: Runner) -> bool:
-        return any(isinstance(hook, CheckpointHook) and not hook.by_epoch and
-                   (self.every_n_train_iters(runner, hook.interval) or self.is_last_train_iter(runner))
-                   for hook in runner.hooks)
 
     def _read(self, runner: Runner, last: int) -> None:
         """Look at what was noted up to iteration ``last``; every process comes here at the same time."""

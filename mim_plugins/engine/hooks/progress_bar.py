@@ -8,11 +8,12 @@ from mmengine.runner import Runner
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ...registry import HOOKS
+from .schedule import log_interval
 
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """A progress bar over all iterations with the current loss, on a terminal only."""
+    """A progress bar over all iterations with the loss as often as the log has it, on a terminal only."""
     priority = 'VERY_LOW'
 
     def __init__(self) -> None:
@@ -24,7 +25,7 @@ class ProgressBarHook(Hook):
             TimeRemainingColumn(), TextColumn('{task.fields[loss]}'))
         if not (is_main_process() and progress.console.is_terminal):
             return
-        self._progress = progress
+        self._progress, self._interval = progress, log_interval(runner)
         self._task = progress.add_task('training', total=runner.max_iters, completed=runner.iter, loss='')
         progress.start()
         atexit.register(progress.stop)  # a run that ends early must give the cursor back
@@ -35,7 +36,9 @@ class ProgressBarHook(Hook):
         if self._progress is None:
             return
         self._progress.update(self._task, completed=runner.iter + 1)
-        if self.every_n_train_iters(runner, 10):
+        logged = self._interval and (self.every_n_inner_iters(batch_idx, self._interval) or self.end_of_epoch(
+            runner.train_dataloader, batch_idx))
+        if logged:  # so that it need not be read from the device once more
             loss = runner.message_hub.get_scalar('train/loss').current()
             self._progress.update(self._task, loss=f'loss {loss:.4f}')
 

@@ -3,6 +3,7 @@ import itertools
 
 import pytest
 import torch
+from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
@@ -72,18 +73,34 @@ def few_words() -> dict[str, object]:
             told(torch.tensor([value])).backward()
     except RuntimeError as error:
         found['changed'] = str(error)
-    norm = nn.BatchNorm1d(2)
-    norm.running_mean[:] = rank
-    index = nn.Module()
-    index.register_buffer('index', torch.tensor(rank))
-    AverageStatisticsHook().after_train_epoch(runner_of(nn.Sequential(norm, index)))
-    found['statistics'] = norm.running_mean.tolist(), norm.running_var.tolist(), index.index.item()
     return found
 
 
+def average_when() -> dict[str, tuple]:
+    """Statistics and another buffer after each event of a run."""
+    found, rank, hook = {}, torch.distributed.get_rank(), AverageStatisticsHook()
+    for event, iteration in (('train_epoch', 0), ('val_epoch', 0), ('test_epoch', 0), ('iter 1', 0), ('iter 2', 1)):
+        norm, index = nn.BatchNorm1d(2), nn.Module()
+        norm.running_mean[:] = rank
+        index.register_buffer('index', torch.tensor(rank))
+        runner = runner_of(nn.Sequential(norm, index))
+        runner.hooks, runner.iter, runner.max_iters = [CheckpointHook(interval=2, by_epoch=False)], iteration, 9
+        if event.startswith('iter'):
+            hook.after_train_iter(runner, iteration)
+        else:
+            getattr(hook, f'{"after" if event == "train_epoch" else "before"}_{event}')(runner)
+        found[event] = norm.running_mean.tolist(), norm.running_var.tolist(), index.index.item()
+    return found
+
+
+def test_statistics_are_averaged_where_they_are_used():
+    for rank, found in enumerate(in_two_processes(average_when)):
+        assert found.pop('iter 1') == ([rank] * 2, [1, 1], rank)  # nothing is saved there
+        assert len(found) == 4 and set(map(str, found.values())) == {str(([.5, .5], [1., 1.], rank))}
+
+
 def test_what_is_sent_when():
-    for rank, found in enumerate(in_two_processes(few_words)):
+    for found in in_two_processes(few_words):
         assert found['view'] and not found['broadcasts'] and not found['searching']
         assert found['synced'] == [True, False, True, False, False, True]  # the first one learns the graph
         assert 'finished reduction in the prior iteration' in found['changed']
-        assert found['statistics'] == ([.5, .5], [1, 1], rank)
