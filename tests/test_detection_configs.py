@@ -355,8 +355,7 @@ def test_narrow_detectors_learn_from_boxes_and_masks(part):
     model = narrowed(cfg.model)
     model.init_weights()
     wrapper = build_optim_wrapper(model, on_cpu(cfg.optim_wrapper))
-    boxes = [[8, 8, 40, 40], [30, 20, 90, 60]]
-    images, described = zip(*(sample(64, 96, boxes), sample(64, 64)), strict=True)  # one has no object
+    images, described = zip(sample(64, 96, [[8, 8, 40, 40], [30, 20, 90, 60]]), sample(64, 64), strict=True)
     with torch.autocast('cpu', torch.bfloat16):  # as the recipes train on a GPU
         batch = model.data_preprocessor(dict(inputs=list(images), data_samples=list(described)), True)
         total, losses = model.parse_losses(model(**batch, mode='loss'))

@@ -199,6 +199,16 @@ def test_on_a_gpu_only_that_counts_for_which_the_device_had_nothing_to_do(time, 
     assert clock.steps == 0
 
 
+def test_on_a_gpu_what_the_loader_itself_enqueues_is_not_lost(time):
+    clock = WaitClock(torch.device('cuda'))
+    clock.ask()
+    time.pass_by(2.)
+    time.enqueue(8.)  # decoding: the device is busy until 10
+    clock.come(counted=True)
+    time.pass_by(2.)
+    assert clock.read() == pytest.approx(2 / 10)  # the reading waits for the device
+
+
 def test_a_new_reading_begins_where_the_last_one_ended(time):
     clock = WaitClock(CPU)
     clock.ask()

@@ -23,7 +23,8 @@ from mim_plugins.models import (
     TwinsSVT,
 )
 from mim_plugins.models.backbones import biased_attention
-from mim_plugins.models.backbones.biased_attention import aligned_index, attend, gathered_bias
+from mim_plugins.models.backbones.biased_attention import aligned_index, attend, gathered_bias, masked_bias
+from mim_plugins.models.backbones.window_attention import attend_with_mask
 from mim_plugins.ops import relative_position_index
 
 PLAIN = dict(arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32), img_size=64)
@@ -193,6 +194,43 @@ class TestBiasedAttention:
         assert bias.stride(2) == 1 and all(stride % 8 == 0 for stride in bias.stride()[:2])
         bias.float().sum().backward()
         assert torch.equal(table.grad[:, 0], torch.bincount(index.flatten()).float())  # columns to spare give nothing
+
+
+    @pytest.mark.parametrize('tokens', [49, 16, 6])
+    @pytest.mark.parametrize('with_bias', [True, False])
+    def test_a_masked_bias_is_laid_out_for_gpu_kernels(self, monkeypatch, tokens, with_bias):
+        """On a device without numbers, which shows the layout."""
+        given = []
+        monkeypatch.setattr(F, 'scaled_dot_product_attention', lambda query, key, value, bias, *rest, scale: (
+            given.append(bias), value)[1])
+        with torch.device('meta'):
+            query, mask = torch.randn(8, 3, tokens, 16), torch.randn(4, tokens, tokens)
+            bias = torch.randn(3, tokens, tokens)
+        attended = attend_with_mask(query, query, query, bias if with_bias else None, mask, 0., 1.)
+        assert attended.shape == (8, tokens, 48) and given[0].shape == (1, 12, tokens, tokens)
+        assert given[0].stride(3) == 1 and all(stride % 8 == 0 for stride in given[0].stride()[1:3])
+
+    @pytest.mark.parametrize('with_bias', [True, False])
+    def test_a_layout_changes_no_sum(self, monkeypatch, with_bias):
+        mask, bias = torch.randn(4, 9, 9), torch.randn(3, 9, 9) if with_bias else None
+        expected = (mask[:, None] + (bias if with_bias else 0)).expand(-1, 3, -1, -1).flatten(0, 1)
+        assert torch.equal(masked_bias(bias, mask, 3), expected)
+        monkeypatch.setattr(torch.Tensor, 'is_cpu', False)
+        padded = masked_bias(bias, mask, 3)
+        assert torch.equal(padded, expected) and padded.stride(1) == 16
+
+
+def test_the_cosines_factor_has_a_largest_value():
+    ours, theirs = randomized(PAIRS['swinv2'][0]()), PAIRS['swinv2'][1]()
+    for name, value in ours.named_parameters():
+        if 'logit_scale' in name:
+            value.data.fill_(6.)  # above the logarithm of 100
+    theirs.load_state_dict(ours.state_dict(), strict=False)
+    outputs = []
+    for model in (ours, theirs):
+        model.double().train(False)
+        outputs.append(run(model))
+    torch.testing.assert_close(*outputs, atol=1e-8, rtol=1e-8)
 
 
 @pytest.mark.parametrize('name', ['swin', 'swinv2', 'beit, shared table', 'twins'])

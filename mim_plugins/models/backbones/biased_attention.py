@@ -39,6 +39,25 @@ def _attend_on_cpu(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, drop
     return (F.dropout(weights, dropout) if dropout else weights) @ value
 
 
+def masked_bias(bias: Tensor | None, mask: Tensor, heads: int) -> Tensor:
+    """Bias and mask in one, on a GPU with strides that no kernel needs to copy.
+
+    Args:
+        bias: [heads, N, N], or None.
+        mask: [W, N, N], of the same type.
+        heads: Attention heads.
+
+    Returns:
+        [W * heads, N, N].
+    """
+    tokens = mask.shape[-1]
+    spare = 0 if mask.is_cpu else -tokens % _ALIGNMENT
+    if spare:  # columns come off behind the sum, which would be laid out without them
+        mask, bias = F.pad(mask, (0, spare)), None if bias is None else F.pad(bias, (0, spare))
+    whole = mask[:, None] if bias is None else bias + mask[:, None]
+    return whole.expand(-1, heads, -1, -1).flatten(0, 1)[..., :tokens]
+
+
 def aligned_index(index: Tensor) -> Tensor:
     """Rows of a table for each pair of tokens [N, N], with columns up to the next multiple of eight: [N, M]."""
     return F.pad(index, (0, -index.shape[1] % _ALIGNMENT))

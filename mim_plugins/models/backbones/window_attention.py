@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from ...ops import relative_position_index, resize_mask, resize_position_table, separate_groups
-from .biased_attention import aligned_index, attend, gathered_bias
+from .biased_attention import aligned_index, attend, gathered_bias, masked_bias
 
 # Group of the places that pad a map; images have groups 0 and 1.
 _PADDING = 2
@@ -86,8 +86,7 @@ def attend_with_mask(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | N
     windows, heads = query.shape[:2]
     if mask is not None:
         # Windows and heads on one axis, so that the bias is not repeated for each image.
-        mask = mask[:, None].to(query.dtype)
-        bias = (mask if bias is None else bias + mask).expand(-1, heads, -1, -1).flatten(0, 1)
+        bias = masked_bias(bias, mask.to(query.dtype), heads)
         query, key, value = (part.unflatten(0, (-1, len(mask))).flatten(1, 2) for part in (query, key, value))
     attended = attend(query, key, value, bias, dropout, scale).reshape(windows, heads, *value.shape[-2:])
     return attended.transpose(1, 2).flatten(2)
