@@ -12,8 +12,8 @@ _MOST_WAITING = 1000  # iterations whose numbers may lie on the device where nob
 class DeferredHistory(HistoryBuffer):
     """A history of which the latest numbers may still be on the device; whoever looks at it brings them over.
 
-    New numbers gather in lists, and join mmengine's arrays when somebody looks: mmengine copies its arrays for each.
-    Copied or saved it is mmengine's own buffer.
+    New numbers gather in lists, and join mmengine's arrays when somebody looks: mmengine copies the arrays for each
+    number. Copied or saved it is mmengine's own buffer.
 
     Args:
         scalars: What brings them over.
@@ -42,6 +42,7 @@ class DeferredHistory(HistoryBuffer):
         """Put the numbers that have come over in their places."""
         come = iter(numbers)
         self._recent = [next(come) if number is None else number for number in self._recent]
+        self._join()
 
     def current(self) -> float:
         """The last number, for which neither the device nor other numbers are looked at if it is on the host."""
@@ -57,8 +58,8 @@ class DeferredHistory(HistoryBuffer):
     def _join(self) -> None:
         """Let recent numbers join the arrays."""
         if None in self._recent:
-            self.scalars.read()
-        if self._recent:
+            self.scalars.read()  # and fill
+        elif self._recent:
             self._numbers = np.append(self._numbers, self._recent)[-self.max_length:]
             self._counts = np.append(self._counts, self._recent_counts)[-self.max_length:]
             self._recent, self._recent_counts = [], []
@@ -92,7 +93,7 @@ class DeferredScalars:
     The numbers of all iterations since the last reading are brought over in one copy.
 
     Args:
-        hub: Where the histories are; they become a :class:`DeferredHistory` as soon as a tensor comes for them.
+        hub: Where the histories are; each becomes a :class:`DeferredHistory` when it is adopted or a tensor comes.
     """
 
     def __init__(self, hub: MessageHub) -> None:

@@ -75,7 +75,7 @@ def test_each_size_is_compiled_once_and_monitors_compile_nothing(images, tmp_pat
 
 
 def test_as_a_tool(images, tmp_path):
-    """The real thing in a process of its own; a test of what it saved needs no compiler."""
+    """The real thing, in a process of its own."""
     options = ('train_cfg.max_epochs=1', 'model.backbone.arch.num_layers=1', 'compile.backend=aot_eager')
     printed = run_tool(*small_run(images, tmp_path, *options), '--compile', cwd=tmp_path)
     assert 'backbone and neck will be compiled in the first iteration of each image size' in printed

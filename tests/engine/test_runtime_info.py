@@ -124,7 +124,7 @@ def test_many_that_nobody_reads_are_brought_over(hub, monkeypatch):
     scalars = DeferredScalars(hub)
     for number in range(5):
         scalars.add(dict(a=torch.tensor(float(number))))
-    assert hub.log_scalars['a']._recent == [0, 1, 2, 3, None] and hub.get_scalar('a').current() == 4
+    assert hub.log_scalars['a']._numbers.tolist() == [0, 1, 2, 3] and hub.get_scalar('a').current() == 4
 
 
 def test_numbers_are_copies_and_carry_no_graph(hub):
