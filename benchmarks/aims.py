@@ -6,6 +6,18 @@ Bound = tuple[Literal['>=', '<='], float]
 Quantity = Literal['images_per_second', 'peak_bytes', 'step_bytes', 'seconds', 'utilisation']
 
 
+def judged(text: str, value: float, bound: Bound) -> dict:
+    """``text`` and ``value`` with the ``aim`` and whether it is ``met``."""
+    sign, limit = bound
+    return dict(text=text, value=value, aim=f'{sign} {limit:g}', met=value >= limit if sign == '>=' else value <= limit)
+
+
+def sentence(found: dict) -> str:
+    """What :func:`judged` or :meth:`Aim.report` gives, in words."""
+    aim = f' (aim {found["aim"]}: {"met" if found["met"] else "missed"})' if 'aim' in found else ''
+    return f'{found["text"]}{aim}.'
+
+
 class Aim(NamedTuple):
     """A ratio and what it should be.
 
@@ -33,11 +45,8 @@ class Aim(NamedTuple):
         value = self.ratio(figures)
         if value is None:
             return None
-        found = dict(text=self.text(value), value=value)
-        if device in self.bounds:
-            sign, bound = self.bounds[device]
-            found.update(aim=f'{sign} {bound:g}', met=value >= bound if sign == '>=' else value <= bound)
-        return found
+        text = self.text(value)
+        return judged(text, value, self.bounds[device]) if device in self.bounds else dict(text=text, value=value)
 
     def text(self, value: float) -> str:
         of, percent = ' and '.join(self.of), f'{100 * value:.{1 if value < 0.1 else 0}f} %'
@@ -68,10 +77,12 @@ class Group(NamedTuple):
         names: Of candidates.
         aims: Ratios among them.
         parts: Targets, timed beside them.
+        on_cpu: Images per batch and runs that a CPU of two cores has the time for.
     """
     names: tuple[str, ...]
     aims: list[Aim]
     parts: tuple[str, ...] = ()
+    on_cpu: tuple[int, int] = (4, 3)
 
 
 _VIT, _SWIN, _RELEASED = 'FastMIM ViT-B 128', 'FastMIM Swin-B 128', 'released SimMIM ViT-B 224'
@@ -88,7 +99,7 @@ AIMS: dict[str, Group] = {
     ]),
     'swin': Group(('Swin-B alone 224', 'mmpretrain Swin-B alone 224'), [
         faster('Swin-B alone 224', 'mmpretrain Swin-B alone 224', cpu=1, cuda=1.3),
-    ]),
+    ], on_cpu=(8, 5)),
     'mae': Group(('MAE ViT-B 224', 'mmpretrain MAE ViT-B 224'), [
         faster('MAE ViT-B 224', 'mmpretrain MAE ViT-B 224', cuda=1.2),
     ]),

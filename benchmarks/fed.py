@@ -8,10 +8,12 @@ The steps are those of steps.py. A loader with worker processes reads pictures o
 recipe's own pipeline, mmpretrain's for its models; `--loading fast` decodes ours at a fraction where the crop allows.
 The synthetic steps run in turn with the fed ones, on one batch that is used again and again. Before fed steps are timed
 as many run as the loader has batches in store. The rate is that of steps that run as in a training; the wait is
-measured in steps of their own, each of which ends before the next batch is asked for.
+measured in steps of their own, each of which ends before the next batch is asked for. On a CPU every worker has a core
+that the steps, synthetic ones too, leave to it.
 """
 import argparse
 import math
+import os
 import statistics
 import tempfile
 import time
@@ -48,19 +50,23 @@ RECIPES = {
 
 
 def parse_args() -> argparse.Namespace:
+    on_gpu, cores = torch.cuda.is_available(), len(os.sched_getaffinity(0))
     parser = options(__doc__, gpu_batch=256, cpu_batch=8, runs=3)
     parser.add_argument('--only', nargs='+', choices=RECIPES, default=['FastMIM ViT-B 128'], metavar='NAME',
                         help=f'of {", ".join(RECIPES)} (default: the first)')
-    parser.add_argument('--steps', type=int, default=50 if torch.cuda.is_available() else 8,
+    parser.add_argument('--steps', type=int, default=50 if on_gpu else 4,
                         help='in a run (default: %(default)s)')
-    parser.add_argument('--workers', type=int, default=16 if torch.cuda.is_available() else 2,
+    parser.add_argument('--workers', type=int, default=16 if on_gpu else 1,
                         help='processes that load (default: %(default)s)')
+    parser.add_argument('--threads', type=int, help='of the steps (default on a CPU: the cores without the workers)')
     parser.add_argument('--prefetch', type=int, default=2, help='batches ready for each worker (default: %(default)s)')
     parser.add_argument('--loading', choices=('recipe', 'fast'), default='recipe', help='default: %(default)s')
     parser.add_argument('--pictures', type=Path, help='a folder of pictures; by default some are made for the run')
     parser.add_argument('--images', type=int, default=512, help='number that is made (default: %(default)s)')
     parser.add_argument('--compile', action='store_true', help='of our encoders and decoders')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.threads = args.threads or (torch.get_num_threads() if on_gpu else max(1, cores - args.workers))
+    return args
 
 
 def recipe(name: str, loading: str) -> Config:
@@ -124,12 +130,12 @@ def measure(name: str, folder: Path, args: argparse.Namespace) -> dict[str, list
     quiet()
     config = recipe(name, args.loading)
     ready = max(1, args.workers * args.prefetch)
-    data = loader(config.train_dataloader.dataset.pipeline, folder, args, args.runs * (ready + 2 * args.steps) + ready)
+    data = loader(config.train_dataloader.dataset.pipeline, folder, args, (args.runs + 1) * (ready + 2 * args.steps))
     candidate = CANDIDATES[name]
     compiled = 'default' if args.compile and candidate.source == OURS else None
     step = candidate.step(args.batch, default_device(), compiled)
-    synthetic(step, 2)
     batches, found = iter(data), dict(synthetic=[], fed=[], waiting=[])
+    fed(step, batches, min(2, args.steps))  # a warm-up, and the workers have started
     for _ in range(args.runs):
         found['synthetic'].append(args.batch * args.steps / synthetic(step, args.steps))
         fed(step, batches, ready)
@@ -152,14 +158,15 @@ def rows(result: dict) -> Rows:
 
 
 def notes(result: dict) -> list[str]:
-    return [f'Batch {result["batch"]}, {result["workers"]} workers, {result["prefetch"]} batches ready for each, '
-            f'loading: {result["loading"]}, median of {result["runs"]} runs of {result["steps"]} steps'
-            f'{", compiled" if result["compile"] else ""}.',
+    return [f'Batch {result["batch"]}, steps on {result["threads"]} threads, {result["workers"]} workers, '
+            f'{result["prefetch"]} batches ready for each, loading: {result["loading"]}, '
+            f'median of {result["runs"]} runs of {result["steps"]} steps{", compiled" if result["compile"] else ""}.',
             *(f'{name} failed: {why}' for name, why in result['failed'].items())]
 
 
 def main() -> None:
     args = parse_args()
+    torch.set_num_threads(args.threads)
     candidates, failed = {}, {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.pictures or Path(temporary)
@@ -171,11 +178,12 @@ def main() -> None:
             except Exception as error:  # whatever it is, the others can still be measured
                 failed[name] = reason(error)
     result = dict(
-        batch=args.batch, runs=args.runs, steps=args.steps, workers=args.workers, prefetch=args.prefetch,
-        loading=args.loading, compile=args.compile, candidates=candidates, failed=failed)
+        batch=args.batch, runs=args.runs, steps=args.steps, workers=args.workers, threads=args.threads,
+        prefetch=args.prefetch, loading=args.loading, compile=args.compile, candidates=candidates, failed=failed)
     print_table(rows(result))
     print(*notes(result), sep='\n')
-    print(f'stored in {store(f"fed-{args.loading}", result)}')
+    compiled = '-compiled' if args.compile else ''
+    print(f'stored in {store(f"fed-{args.loading}{compiled}", result)}')
 
 
 if __name__ == '__main__':

@@ -4,35 +4,59 @@
     python benchmarks/run.py steps fed          # some
     python benchmarks/run.py --quick            # whether all run: least work, figures to work_dirs/, README untouched
 
-A script that fails is named at the end; the others run all the same.
+A script may run several times with options of its own; what is compiled runs on a GPU alone. One that fails is named at
+the end; the others run all the same. How long each took is printed behind it.
 """
 import argparse
 import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import NamedTuple
 
+import torch
 from machine import ROOT
 
 FOLDER = Path(__file__).parent
 LEAST = '--batch 2 --runs 1'
-# Script -> options for --quick.
+
+
+class Script(NamedTuple):
+    """Options of a script.
+
+    Attributes:
+        quick: For the least work.
+        full: Of each run that a full one consists of.
+        on_gpu: Of further runs where there is a GPU.
+    """
+    quick: str
+    full: tuple[str, ...] = ('', )
+    on_gpu: tuple[str, ...] = ()
+
+    def runs(self, quick: bool) -> tuple[str, ...]:
+        if quick:
+            return (self.quick, )
+        return self.full + (self.on_gpu if torch.cuda.is_available() else ())
+
+
 SCRIPTS = {
-    'steps': f'{LEAST} --only FastMIM\\ ViT-B\\ 128',
-    'fed': f'{LEAST} --steps 1 --workers 1 --images 8',
-    'loader': '--pictures 8 --runs 1',
-    'growth': '--pictures 8 16 --entries 2000',
-    'scaling': f'{LEAST} --steps 1',
-    'hog': LEAST,
-    'low_pass': LEAST,
-    'masks': '--batches 8 --runs 1',
-    'attention': LEAST,
-    'group_attention': LEAST,
-    'mixmim': LEAST,
-    'offline_targets': LEAST,
-    'feature_stores': '--formats ours npy --processes 1 --batches 2 --runs 1',
-    'pixmim': '',
+    'steps': Script(f"{LEAST} --only 'FastMIM ViT-B 128'", on_gpu=('--compile ours', )),
+    'fed': Script(f'{LEAST} --steps 1 --workers 1 --images 8', ('--loading recipe', '--loading fast'),
+                  ('--loading recipe --compile', '--loading fast --compile')),
+    'loader': Script('--pictures 8 --runs 1'),
+    'growth': Script('--pictures 8 16 --entries 2000'),
+    'scaling': Script(f'{LEAST} --steps 1'),
+    'hog': Script(LEAST),
+    'low_pass': Script(LEAST),
+    'masks': Script('--batches 8 --runs 1'),
+    'attention': Script(LEAST),
+    'group_attention': Script(LEAST),
+    'mixmim': Script(LEAST),
+    'offline_targets': Script(LEAST),
+    'feature_stores': Script('--formats ours npy --processes 1 --batches 2 --runs 1'),
+    'pixmim': Script(''),
 }
 LONG = ('pixmim', )
 
@@ -49,20 +73,22 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def run(name: str, quick: bool) -> bool:
+def run(name: str, options: str, quick: bool) -> bool:
     """Whether a script ran to its end."""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]))
     if quick:
-        environment['BENCHMARK_RESULTS'] = str(ROOT / 'work_dirs/quick_benchmarks')
-    options = shlex.split(SCRIPTS[name]) if quick else []
-    print(f'== {name}', flush=True)
-    done = subprocess.run([sys.executable, FOLDER / f'{name}.py', *options], env=environment, check=False)
+        environment.setdefault('BENCHMARK_RESULTS', str(ROOT / 'work_dirs/quick_benchmarks'))
+    print(f'== {name} {options}'.rstrip(), flush=True)
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, FOLDER / f'{name}.py', *shlex.split(options)], env=environment, check=False)
+    print(f'{(time.perf_counter() - start) / 60:.1f} min', flush=True)
     return done.returncode == 0
 
 
 def main() -> None:
     args = parse_args()
-    failed = [name for name in args.names if not run(name, args.quick)]
+    failed = [f'{name} {options}'.rstrip() for name in args.names for options in SCRIPTS[name].runs(args.quick)
+              if not run(name, options, args.quick)]
     if not args.quick:
         subprocess.run([sys.executable, FOLDER / 'tables.py'], check=True)
     if failed:

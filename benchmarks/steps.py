@@ -3,6 +3,7 @@
     python benchmarks/steps.py                       # every group, one after the other
     python benchmarks/steps.py --group aims          # those with a figure to reach
     python benchmarks/steps.py --group fastmim-vit --batch 4 --runs 3
+    python benchmarks/steps.py --group mae --compile ours
     python benchmarks/steps.py --only 'FastMIM ViT-B 128' 'mmpretrain MAE ViT-B 224'
 
 A step is uint8 images on the device -> preprocessor, masks, target, forward, backward, AdamW; encoders called `alone`
@@ -16,19 +17,23 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from aims import AIMS, GROUPS, Group
+from aims import AIMS, GROUPS, Group, sentence
 from candidates import CANDIDATES, OURS, target
-from common import default_device, in_own_process, interleaved, options, peak_growth, reason, store
+from common import default_device, in_own_process, interleaved, peak_growth, reason, store
 from machine import machine, peak_flops
 from stepping import Step, quiet
 from tables import Rows, mebibytes, milliseconds, print_table
 
 MODES = 'default', 'reduce-overhead', 'max-autotune', 'max-autotune-no-cudagraphs'
+ON_GPU = 256, 9  # images per batch and runs
 MATMUL = 2048  # side of the matrices whose product shows what a CPU can do
 
 
 def parse_args() -> argparse.Namespace:
-    parser = options(__doc__, gpu_batch=256, cpu_batch=4, runs=9 if torch.cuda.is_available() else 3)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--batch', type=int, help=f'images (default: {ON_GPU[0]}, on a CPU what the group sets)')
+    parser.add_argument('--runs', type=int, help='of which the median is taken (default: '
+                        f'{ON_GPU[1]}, on a CPU what the group sets)')
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument('--group', nargs='+', choices=['aims', *GROUPS], default=list(GROUPS), metavar='GROUP',
                         help=f'aims, which is {", ".join(AIMS)}, or some of {", ".join(GROUPS)} (default: all)')
@@ -41,6 +46,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--compile-mode', choices=MODES, default='default', help='default: %(default)s')
     parser.add_argument('--peak-tflops', type=float, help='of the GPU in bfloat16, where its name is not known')
     return parser.parse_args()
+
+
+def with_defaults(args: argparse.Namespace, group: Group) -> argparse.Namespace:
+    """The options, with the group's batch and runs where none were given."""
+    batch, runs = ON_GPU if args.device.type == 'cuda' else group.on_cpu
+    return argparse.Namespace(**{**vars(args), 'batch': args.batch or batch, 'runs': args.runs or runs})
 
 
 def build(name: str, args: argparse.Namespace) -> Step:
@@ -128,10 +139,8 @@ def notes(result: dict) -> list[str]:
     compiled = '' if result['compiled'] == 'none' else f', compiled: {result["compiled"]}'
     peak = f', utilisation against {result["peak_tflops"]:.3g} TFLOP/s' if result['peak_tflops'] else ''
     said = [f'Batch {result["batch"]}, {result["precision"]}, median (min-max) of {result["runs"]}{compiled}{peak}.']
-    for ratio in result['ratios']:
-        aim = f' (aim {ratio["aim"]}: {"met" if ratio["met"] else "missed"})' if 'aim' in ratio else ''
-        said.append(f'{ratio["text"]}{aim}.')
-    return said + [f'{name} failed: {why}' for name, why in result['failed'].items()]
+    failed = [f'{name} failed: {why}' for name, why in result['failed'].items()]
+    return [*said, *map(sentence, result['ratios']), *failed]
 
 
 def main() -> None:
@@ -140,12 +149,13 @@ def main() -> None:
     chosen = {'chosen': Group(tuple(args.only), [])} if args.only else {
         name: GROUPS[name] for name in dict.fromkeys(
             part for name in args.group for part in (AIMS if name == 'aims' else [name]))}
+    compiled = '' if args.compile == 'none' else '-compiled'
     for name, group in chosen.items():
-        result = run_group(group, args)
+        result = run_group(group, with_defaults(args, group))
         print(f'\n{name}')
         print_table(rows(result))
         print('\n'.join(f'  {note}' for note in notes(result)))
-        print(f'  stored in {store(f"steps-{name}", result, args.device)}', flush=True)
+        print(f'  stored in {store(f"steps-{name}{compiled}", result, args.device)}', flush=True)
 
 
 if __name__ == '__main__':

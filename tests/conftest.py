@@ -1,6 +1,10 @@
-"""Shared fixtures: seeded randomness, registries, a small model."""
+"""Shared fixtures: seeded randomness, registries, a small model, the benchmarks' scripts."""
 import copy
+import importlib
 import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -49,3 +53,10 @@ def small_model(small_config: dict) -> torch.nn.Module:
     model = MODELS.build(small_config)
     model.init_weights()
     return model
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """A module of benchmarks/ by name."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / 'benchmarks')
+    return importlib.import_module

@@ -1,30 +1,22 @@
 """The benchmarks' arithmetic, records and choices; what they time is not looked at."""
 import argparse
-import importlib
 import json
 import math
-from collections.abc import Callable
+import os
+import subprocess
+import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.hub import get_config
 from mmengine.model import BaseModel
-from PIL import Image
 from torch import Tensor, nn
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device('cpu')
 SMALL = dict(_delete_=True, embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """A module of benchmarks/ by name."""
-    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
-    return importlib.import_module
 
 
 class _Attention(nn.Module):
@@ -189,21 +181,13 @@ def test_steps_of_a_group(script, monkeypatch: pytest.MonkeyPatch) -> None:
     assert steps.notes(result)[-1] == 'c failed: OutOfMemoryError: 4 GiB are not there'
 
 
-def test_fed_steps(script, tmp_path: Path) -> None:
-    fed = script('fed')
-    for name in 'abc':
-        Image.new('RGB', (40, 30)).save(tmp_path / f'{name}.jpg')
-    pipeline = [dict(type='mim_plugins.LoadRGBImage'), dict(type='mim_plugins.CenterCrop', scale=16),
-                dict(type='PackInputs')]
-    data = fed.loader(pipeline, tmp_path, argparse.Namespace(batch=2, workers=0, prefetch=2), batches=4)
-    batches, seen = iter(data), []
-    seconds, waited = fed.fed(lambda batch: seen.append(batch['inputs'].shape), batches, 4, one_by_one=True)
-    assert seen == [(2, 3, 16, 16)] * 4
-    assert 0 < waited < seconds
-    result = dict(batch=2, runs=1, steps=4, workers=0, prefetch=2, loading='recipe', compile=False, failed={},
-                  candidates=dict(a=dict(synthetic=[10.], fed=[8.], waiting=[.2])))
-    assert fed.rows(result) == [{'Step': 'a', 'synthetic, images/s': '10', 'fed, images/s': '8', 'reached %': '80',
-                                 'waiting % of a step': '20.0 (20.0-20.0)'}]
+def test_group_sets_what_was_not_given(script) -> None:
+    steps, aims = script('steps'), script('aims')
+    group, given = aims.Group((), [], on_cpu=(6, 2)), dict(batch=None, runs=None)
+    for device, options, expected in (('cpu', {}, (6, 2)), ('cpu', dict(batch=1), (1, 2)), ('cuda', {}, steps.ON_GPU),
+                                      ('cuda', dict(runs=1), (steps.ON_GPU[0], 1))):
+        args = steps.with_defaults(argparse.Namespace(**{**given, **options}, device=torch.device(device)), group)
+        assert (args.batch, args.runs) == expected
 
 
 def test_masks_are_drawn_for_a_batch(script) -> None:
@@ -303,3 +287,33 @@ def test_every_script_can_be_run(script, capsys: pytest.CaptureFixture, monkeypa
     assert 'no benchmark is called hogg' in capsys.readouterr().err
     monkeypatch.setattr('sys.argv', ['run.py', '--quick'])
     assert 'steps' in run.parse_args().names and 'pixmim' not in run.parse_args().names
+
+
+def test_compiled_runs_need_a_gpu(script, monkeypatch: pytest.MonkeyPatch) -> None:
+    fed = script('run').SCRIPTS['fed']
+    for there, number in ((False, 2), (True, 4)):
+        monkeypatch.setattr('torch.cuda.is_available', lambda there=there: there)
+        assert len(fed.runs(quick=False)) == number
+        assert any('--compile' in options for options in fed.runs(quick=False)) == there
+        assert fed.runs(quick=True) == (fed.quick, )
+
+
+def test_every_run_has_a_place_in_the_readme(script) -> None:
+    text = script('tables').README.read_text()
+    names = [f'steps-{group}' for group in (*script('aims').GROUPS, 'chosen')] + ['fed-recipe', 'fed-fast']
+    names += [f'{name}-compiled' for name in names] + [name for name in script('run').SCRIPTS
+                                                      if name not in ('steps', 'fed')]
+    assert [name for name in names if text.count(f'<!-- table: {name} -->') != 1] == []
+
+
+def test_quick_run(tmp_path: Path) -> None:
+    readme = ROOT / 'benchmarks/README.md'
+    before = readme.read_text()
+    done = subprocess.run(
+        [sys.executable, ROOT / 'benchmarks/run.py', '--quick', 'masks'], text=True, capture_output=True, check=True,
+        env={**os.environ, 'BENCHMARK_RESULTS': str(tmp_path)})
+    assert '== masks --batches 8 --runs 1' in done.stdout
+    path, = tmp_path.iterdir()
+    assert path.name.startswith('masks.')
+    assert list(json.loads(path.read_text())['times']) == ['8']
+    assert readme.read_text() == before
