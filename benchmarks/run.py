@@ -42,7 +42,7 @@ class Script(NamedTuple):
 
 
 SCRIPTS = {
-    'steps': Script(f"{LEAST} --only 'FastMIM ViT-B 128'", on_gpu=('--compile ours', )),
+    'steps': Script(f"{LEAST} --only 'FastMIM ViT-B 128'", on_gpu=('--group aims --compile ours', )),
     'fed': Script(f'{LEAST} --steps 1 --workers 1 --images 8', ('--loading recipe', '--loading fast'),
                   ('--loading recipe --compile', '--loading fast --compile')),
     'loader': Script('--pictures 8 --runs 1'),

@@ -190,6 +190,25 @@ def test_group_sets_what_was_not_given(script) -> None:
         assert (args.batch, args.runs) == expected
 
 
+def test_compiled_results_lie_beside_plain_ones(script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, fed = script('steps'), script('fed')
+    monkeypatch.setattr(script('common'), 'RESULTS', tmp_path)
+    monkeypatch.setattr(steps, 'run_group', lambda group, args: dict(
+        batch=args.batch, runs=args.runs, precision='float32', compiled=args.compile, peak_tflops=None, candidates={},
+        failed={}, ratios=[]))
+    monkeypatch.setattr(fed, 'write_jpegs', lambda folder, number: None)
+    monkeypatch.setattr(fed, 'measure', lambda name, folder, args: dict(synthetic=[2.], fed=[1.], waiting=[.1]))
+    threads = str(torch.get_num_threads())
+    for options in ([], ['--compile', 'ours']):
+        monkeypatch.setattr('sys.argv', ['steps.py', '--group', 'mae', '--device', 'cpu', *options])
+        steps.main()
+    for options in ([], ['--compile']):
+        monkeypatch.setattr('sys.argv', ['fed.py', '--loading', 'fast', '--threads', threads, *options])
+        fed.main()
+    assert {path.name.split('.')[0] for path in tmp_path.iterdir()} == {
+        'steps-mae', 'steps-mae-compiled', 'fed-fast', 'fed-fast-compiled'}
+
+
 def test_masks_are_drawn_for_a_batch(script) -> None:
     shapes = {'random': (6, 6), 'blocks': (14, 14), 'squares': (14, 14)}
     for name, draw in script('masks').candidates(3).items():
