@@ -3,7 +3,8 @@
     python benchmarks/masks.py
 
 Ours are what a training draws in each step; mmpretrain's generators run in the loader's workers, and are timed in one
-process here. Units of 32 px at 192 px for random masks (SimMIM), of 16 px at 224 px for blocks (BEiT) and squares.
+process here; on a CPU both have one thread. Units of 32 px at 192 px for random masks (SimMIM), of 16 px at 224 px for
+blocks (BEiT) and squares.
 """
 import argparse
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument('--batches', type=int, nargs='+', default=[256, 2048], help='images (default: 256 2048)')
     parser.add_argument('--runs', type=int, default=9, help='of which the median is taken (default: %(default)s)')
     args = parser.parse_args()
+    torch.set_num_threads(1)
     result = dict(runs=args.runs, times={
         str(batch): interleaved(candidates(batch), args.runs) for batch in args.batches})
     print_table(rows(result))
