@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoints import check_match, load_weights
 from ..errors import ImageDecodeError, InputError, UnreadableImagesError
-from .runs import innermost_dataset
+from ..pipelines import innermost_dataset
 
 _BATCH = 64
 _LOADER = dict(type='mim_plugins.LoadRGBImage')

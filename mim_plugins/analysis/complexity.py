@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import InputError
-from .runs import pipeline_of
+from ..pipelines import pipeline_of
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from mmengine.registry import TRANSFORMS
 
 from ..errors import InputError
+from ..pipelines import single_steps
 from ..registry import TASK_UTILS
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _edges(levels: np.ndarray, columns: np.ndarray, width: int, pixels: int, nam
 
 def geometric(pipeline: Sequence[dict]) -> list[dict]:
     """The crops, resizes, flips and paddings of a recipe's pipeline, known by their names."""
-    return [step for step in pipeline if any(word in str(step['type']) for word in _GEOMETRIC)]
+    return [step for step in single_steps(pipeline) if any(word in str(step['type']) for word in _GEOMETRIC)]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def labelled_loader(root: Path, size: tuple[int, int], cfg: Config | None = None
     Args:
         root: Folder with one folder per class.
         size: (H, W) in pixels that the images are resized to.
-        cfg: Config of a run, whose own first transform then reads the files.
+        cfg: Config of a run, whose own loader then reads the files.
 
     Raises:
         InputError: The folder does not exist.

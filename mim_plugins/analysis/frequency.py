@@ -94,7 +94,7 @@ def band_course(model: MaskedImageModel, paths: Sequence[Path], edges: Sequence[
         model: A model whose target has colours.
         paths: Images.
         edges: As for :func:`band_psnr`, at the model's input size, or the number of bands of equal width.
-        cfg: Config of the run, whose own first transform then reads the files.
+        cfg: Config of the run, whose own loader then reads the files.
         seed: Chooses the masks.
 
     Returns:

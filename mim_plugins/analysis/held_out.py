@@ -65,7 +65,7 @@ def held_out_loss(model: MaskedImageModel, paths: Sequence[Path], cfg: Config | 
     Args:
         model: Its mode and torch's random state are restored afterwards.
         paths: Images.
-        cfg: Config of the run, whose own first transform then reads the files.
+        cfg: Config of the run, whose own loader then reads the files.
         seed: Chooses the masks.
 
     Raises:
@@ -88,7 +88,7 @@ def loss_by_size(model: MaskedImageModel, paths: Sequence[Path], sizes: Sequence
         model: Its size is restored afterwards.
         paths: Images.
         sizes: (H, W) in pixels.
-        cfg: Config of the run, whose own first transform then reads the files.
+        cfg: Config of the run, whose own loader then reads the files.
         seed: Chooses the masks.
 
     Returns:

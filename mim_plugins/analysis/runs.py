@@ -17,6 +17,7 @@ from ..checkpoints import check_match, latest_checkpoint, load_checkpoint
 from ..datasets.image_files import IMAGE_EXTENSIONS, path_at, scan_folder
 from ..errors import InputError
 from ..models import MaskedImageModel
+from ..pipelines import pipeline_of
 from ..registry import MODELS
 
 
@@ -106,30 +107,12 @@ class _Resize:
         return {**results, 'img': resized.numpy(), 'img_shape': self.size}
 
 
-def innermost_dataset(loader: dict | None) -> dict:
-    """Config of the data set inside all wrappers of a loader's; nothing for no loader."""
-    dataset = loader or {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
-
-
-def pipeline_of(cfg: Config | None) -> list[dict]:
-    """Configs of the training pipeline's transforms; none for no config."""
-    return list(innermost_dataset(cfg.get('train_dataloader') if cfg else None).get('pipeline') or [])
-
-
-def kinds_of(pipeline: Sequence[dict]) -> list[str]:
-    """Names of the transforms' types, without the prefix of a package."""
-    return [str(step.get('type', '')).rpartition('.')[-1] for step in pipeline]
-
-
 def whole_images(size: tuple[int, int], cfg: Config | None = None) -> list:
     """Pipeline that reads whole images at one size.
 
     Args:
         size: (H, W) in pixels.
-        cfg: Config of a run, whose own first transform then reads the files.
+        cfg: Config of a run, whose own loader then reads the files.
     """
     pipeline = pipeline_of(cfg) or [dict(type='mim_plugins.LoadRGBImage')]
     return [pipeline[0], _Resize(size), dict(type='mmpretrain.PackInputs')]
@@ -141,7 +124,7 @@ def image_batch(paths: Sequence[Path], size: tuple[int, int], cfg: Config | None
     Args:
         paths: Files.
         size: (H, W) in pixels.
-        cfg: Config of a run, whose own first transform then reads the files.
+        cfg: Config of a run, whose own loader then reads the files.
     """
     return read_batch(paths, composed(whole_images(size, cfg)))
 
@@ -190,7 +173,7 @@ def input_batches(model: MaskedImageModel, paths: Sequence[Path], number: int,
         model: The model.
         paths: Files.
         number: Images per batch.
-        cfg: Config of the run, whose own first transform then reads the files.
+        cfg: Config of the run, whose own loader then reads the files.
 
     Yields:
         Place of the batch's first file, and normalised images [B, C, H, W].

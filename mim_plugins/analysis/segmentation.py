@@ -24,7 +24,7 @@ def segmentation_features(model: MaskedImageModel, root: Path, split: str,
         model: Its mode and torch's random state are restored afterwards.
         root: Folder with ``images/<split>`` and ``annotations/<split>``, a PNG of class numbers for each picture.
         split: Name of the part, as ``'training'``.
-        cfg: Config of the run, whose own first transform then reads the files.
+        cfg: Config of the run, whose own loader then reads the files.
 
     Returns:
         Features float32 [N, C, h, w] at the model's input size, and labels uint8 [N, H, W].

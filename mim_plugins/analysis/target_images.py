@@ -10,8 +10,9 @@ from ..errors import InputError
 from ..models import MaskedImageModel
 from ..offline import key_of
 from ..ops import crop_maps
+from ..pipelines import kinds_of, pipeline_of
 from ..registry import MODELS, TRANSFORMS
-from .runs import composed, kinds_of, pipeline_of, read_batch, whole_images
+from .runs import composed, read_batch, whole_images
 
 GivenTarget = dict[str, Tensor]
 

@@ -19,13 +19,13 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..analysis.runs import innermost_dataset, kinds_of, pipeline_of
 from ..datasets import GridAlignedCrop
 from ..datasets.transforms.grid_crop import check_untouched
 from ..datasets.transforms.offline_target import loaded_hash
 from ..errors import ImageDecodeError, InputError
 from ..models import MaskedImageModel, TeacherTarget
 from ..offline import FeatureStore, Manifest, content_hash, key_of
+from ..pipelines import innermost_dataset, kinds_of, pipeline_of
 from ..registry import MODELS, TRANSFORMS
 
 # Packages that decide about pixels and features; whichever distribution brings them.

@@ -1,7 +1,11 @@
 """The switch from decoding whole pictures to decoding what a crop needs."""
+from copy import deepcopy
+
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import TRANSFORMS
 
 from ..errors import InputError
+from ..pipelines import innermost_dataset
 
 _LOADERS = ('mim_plugins.LoadRGBImage', 'LoadImageFromFile', 'mmcv.LoadImageFromFile', 'mmpretrain.LoadImageFromFile')
 # Unprefixed names of the others are those of other crops.
@@ -20,7 +24,7 @@ def use_fast_loading(cfg: Config) -> None:
     Raises:
         InputError: The training pipeline begins otherwise, or its loader has options that ``LoadAndCrop`` has not.
     """
-    dataset = _innermost(cfg.get('train_dataloader') or {})
+    dataset = innermost_dataset(cfg.get('train_dataloader'))
     steps = dataset.get('pipeline') or []
     names = [str(step['type']) for step in steps[:2]]
     if names[:1] == ['mim_plugins.LoadAndCrop']:
@@ -40,8 +44,12 @@ def use_fast_loading(cfg: Config) -> None:
     dataset['pipeline'] = [ConfigDict(step) for step in (joined, *rest)]
 
 
-def _innermost(settings: dict) -> dict:
-    """The data set in a loader's settings, inside of its wrappers."""
-    while isinstance(settings.get('dataset'), dict):
-        settings = settings['dataset']
-    return settings
+def would_load_faster(cfg: Config) -> bool:
+    """Whether :func:`use_fast_loading` takes this training's pipeline, and changes it."""
+    trial = Config(dict(train_dataloader=deepcopy(cfg.get('train_dataloader'))))
+    try:
+        use_fast_loading(trial)
+        TRANSFORMS.build(innermost_dataset(trial.train_dataloader)['pipeline'][0])
+    except InputError:
+        return False
+    return innermost_dataset(trial.train_dataloader) != innermost_dataset(cfg.train_dataloader)

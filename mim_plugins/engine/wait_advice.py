@@ -4,7 +4,6 @@ import os
 import torch
 from torch.utils.data import DataLoader
 
-from ..datasets import LoadAndCrop
 from ..datasets.packed import is_packed
 
 _MUCH_LARGER = 4.  # times as many pixels in a picture as in what becomes of it
@@ -16,7 +15,8 @@ def cores_per_process() -> int:
     return max(1, cores // int(os.environ.get('LOCAL_WORLD_SIZE', 1)))
 
 
-def remedies(loader: DataLoader, batch: dict, device: torch.device, start_up: float) -> list[str]:
+def remedies(loader: DataLoader, batch: dict, device: torch.device, start_up: float,
+             fast_loading: bool) -> list[str]:
     """What may help, the most likely first.
 
     Args:
@@ -24,8 +24,9 @@ def remedies(loader: DataLoader, batch: dict, device: torch.device, start_up: fl
         batch: One of its batches.
         device: Where the model is.
         start_up: Seconds that the last epoch's first batch was waited for.
+        fast_loading: Whether ``--fast-loading`` would change the training.
     """
-    found = [*_workers(loader, device), *_pictures(loader, batch)]
+    found = [*_workers(loader, device), *_pictures(loader, batch, fast_loading)]
     if loader.num_workers and not loader.persistent_workers:
         found.append(f'train_dataloader.persistent_workers=True, since each epoch begins with {start_up:.1f} s of '
                      'waiting for its workers')
@@ -42,7 +43,7 @@ def _workers(loader: DataLoader, device: torch.device) -> list[str]:
     return [f'train_dataloader.num_workers={spare} instead of {loader.num_workers}, for {cores} cores per process']
 
 
-def _pictures(loader: DataLoader, batch: dict) -> list[str]:
+def _pictures(loader: DataLoader, batch: dict, fast_loading: bool) -> list[str]:
     shapes = [sample.ori_shape[:2] for sample in batch.get('data_samples') or [] if 'ori_shape' in sample]
     if not shapes or not isinstance(batch['inputs'][0], torch.Tensor):  # pictures that are decoded on the device
         return []
@@ -51,8 +52,7 @@ def _pictures(loader: DataLoader, batch: dict) -> list[str]:
     ratio = pixels / (height * width)
     if ratio < _MUCH_LARGER:
         return []
-    steps = getattr(getattr(loader.dataset, 'pipeline', None), 'transforms', [])
-    ways = [] if any(isinstance(step, LoadAndCrop) for step in steps) else ['--fast-loading']
+    ways = ['--fast-loading'] if fast_loading else []
     if not is_packed(getattr(loader.dataset, 'data_root', None) or ''):
         ways.append('pictures packed by tools/pack_images.py')
     return ways and [f'{" or ".join(ways)}, since pictures have {ratio:.0f} times as many pixels as the '

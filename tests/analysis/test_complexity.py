@@ -45,5 +45,8 @@ def test_the_size_is_the_models_or_the_pipelines(small_config):
     wide = copy.deepcopy(cfg)
     wide.train_dataloader.dataset.dataset.pipeline = [dict(type='Resize', scale=(1333, 800))]
     assert config_size(wide) == (800, 1333)
+    crop = dict(type='mim_plugins.RandomResizedCrop', scale=96)
+    wide.train_dataloader.dataset.dataset.pipeline = [dict(type='mim_plugins.LoadAndCrop', crop=crop)]
+    assert config_size(wide) == (96, 96)
     with pytest.raises(InputError, match='states no image size'):
         config_size(Config(dict(model={})))

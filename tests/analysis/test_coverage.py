@@ -256,6 +256,13 @@ def test_geometric_part_of_a_recipe():
         'mim_plugins.SimpleResizedCrop', 'RandomFlip', 'ResizeEdge']
 
 
+def test_geometric_part_of_a_recipe_that_crops_while_it_loads():
+    crop = dict(type='mim_plugins.SimpleResizedCrop', scale=8)
+    assert geometric([dict(type='mim_plugins.LoadAndCrop', crop=crop), dict(type='ColorJitter')]) == [crop]
+    assert geometric([dict(type='mim_plugins.PackEncodedCrop', crop=crop)]) == [
+        crop, dict(type='mim_plugins.RandomFlip', prob=.5)]
+
+
 def test_mean_and_standard_error():
     assert mean_and_error(np.array([.2, .4, .6])) == pytest.approx((.4, .2 / 3**.5))
     mean, error = mean_and_error(np.array([.5]))

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mim_plugins.engine import launch
-from mim_plugins.engine.loading import use_fast_loading
+from mim_plugins.engine.loading import use_fast_loading, would_load_faster
 from mim_plugins.errors import InputError
 from mim_plugins.registry import TRANSFORMS
 
@@ -30,6 +30,7 @@ def config(*pipeline, wrapped: bool = False) -> Config:
 @pytest.mark.parametrize('wrapped', [False, True])
 def test_loader_and_crop_become_one(loader, kept, crop, wrapped):
     cfg = config(loader, crop, PACK, wrapped=wrapped)
+    assert would_load_faster(cfg) and cfg.to_dict() == config(loader, crop, PACK, wrapped=wrapped).to_dict()
     use_fast_loading(cfg)
     dataset = cfg.train_dataloader.dataset
     pipeline = (dataset.dataset if wrapped else dataset).pipeline
@@ -37,7 +38,7 @@ def test_loader_and_crop_become_one(loader, kept, crop, wrapped):
     TRANSFORMS.build(pipeline[0])
     before = cfg.to_dict()
     use_fast_loading(cfg)
-    assert cfg.to_dict() == before
+    assert cfg.to_dict() == before and not would_load_faster(cfg)
 
 
 @pytest.mark.parametrize('pipeline, reason', [
@@ -51,6 +52,13 @@ def test_loader_and_crop_become_one(loader, kept, crop, wrapped):
 def test_other_pipelines_are_refused(pipeline, reason):
     with pytest.raises(InputError, match=reason):
         use_fast_loading(config(*pipeline))
+    assert not would_load_faster(config(*pipeline))
+
+
+@pytest.mark.parametrize('cfg', [
+    Config({}), config(LOAD, {**OURS, 'backend': 'cv2'}), config(dict(type='mim_plugins.PackEncodedCrop', crop=OURS))])
+def test_what_would_not_load_faster(cfg):
+    assert not would_load_faster(cfg)
 
 
 def test_the_option_does_what_the_base_says(tmp_path):

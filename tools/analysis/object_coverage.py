@@ -52,11 +52,11 @@ def read_recipe(file: Path) -> tuple[list[dict], dict]:
     from mmengine.config import Config
 
     from mim_plugins.analysis.coverage import geometric
-    from mim_plugins.analysis.runs import innermost_dataset
+    from mim_plugins.pipelines import innermost_dataset, single_steps
     try:
         cfg = Config.fromfile(file)
         strategy = {'type': 'mim_plugins.RandomMasks', **cfg.model.data_preprocessor.mask}
-        pipeline = innermost_dataset(cfg['train_dataloader'])['pipeline']
+        pipeline = single_steps(innermost_dataset(cfg['train_dataloader'])['pipeline'])
         crops = geometric(pipeline)
         left_out = [str(step['type']) for step in pipeline if step not in crops]
     except (OSError, KeyError, AttributeError) as error:

@@ -5,6 +5,7 @@ from mmengine.runner import Runner
 
 from ...errors import InputError
 from ...registry import HOOKS
+from ..loading import would_load_faster
 from ..wait_advice import remedies
 from ..wait_clock import WaitClock
 from .schedule import log_interval
@@ -70,7 +71,8 @@ class DataWaitHook(Hook):
     def _warn(self, runner: Runner, steps: int, share: float, batch: dict) -> None:
         if not is_main_process():
             return
-        ways = remedies(runner.train_dataloader, batch, self._device, self._clock.start_up)
+        ways = remedies(runner.train_dataloader, batch, self._device, self._clock.start_up,
+                        would_load_faster(runner.cfg))
         worst = f' on the slowest of {get_world_size()} processes' if get_world_size() > 1 else ''
         runner.logger.warning(f'{share:.0f} % of the last {steps} steps went by in waiting for data{worst}; what may '
                               f'help: {"; ".join(ways)}')
