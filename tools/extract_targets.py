@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from mim_plugins.engine import cli, launch
+from mim_plugins.engine.scaling import place_of_process
 from mim_plugins.errors import InputError
 
 
@@ -57,7 +58,7 @@ def main() -> None:
         raise InputError(f'neither a config nor a store at {args.config}')
     cfg = launch.load_config(args.config, args.cfg_options, args.data_root, further_keys=('teacher', ))
     launch.check_data_paths(cfg, ('train_dataloader', ))
-    place = launch.place_of_process(args.launcher)
+    place = place_of_process(args.launcher)
     from mim_plugins.engine.extraction import read_extraction, store_of
     from mim_plugins.engine.extraction_runs import print_info, run_extraction, run_verification, settings
     folder = args.store or store_of(cfg)

@@ -4,7 +4,6 @@ Only mmengine is imported here, so that a wrong path is told before mmpretrain's
 """
 import inspect
 import logging
-import os
 from argparse import Namespace
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -19,9 +18,8 @@ from ..checkpoints import check_file, check_harmless, latest_checkpoint
 from ..errors import InputError
 from .compilation import set_compilation
 from .loading import use_fast_loading
-from .scaling import set_parallel
+from .scaling import set_parallel, world_size
 
-_WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # What mmengine reads of a config beyond the arguments of its runner.
 _FURTHER_KEYS = {
@@ -138,31 +136,6 @@ def set_data_root(cfg: Config, root: str) -> None:
     for step in found[0].get('pipeline', []):
         if 'image_root' in step and str(step.get('type')).endswith('LoadOfflineTarget'):
             step.update(image_root=root)
-
-
-def world_size(launcher: str) -> int:
-    """Number of processes that the launcher announces in the environment.
-
-    Raises:
-        InputError: It announces none.
-    """
-    if launcher == 'none':
-        return 1
-    name = _WORLD_SIZE[launcher]
-    if name not in os.environ:
-        raise InputError(f'--launcher {launcher} needs the environment variable {name}: start with '
-                         'tools/dist_train.sh, tools/slurm_train.sh or torchrun')
-    return int(os.environ[name])
-
-
-def place_of_process(launcher: str) -> tuple[int, int, int]:
-    """Rank of this process, its rank on this machine, and number of processes; torchrun needs no launcher's name."""
-    names = {'slurm': ('SLURM_PROCID', 'SLURM_LOCALID'), 'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK')}
-    if launcher == 'none' and 'RANK' in os.environ:
-        launcher = 'pytorch'
-    processes = world_size(launcher)
-    rank, local = (int(os.environ.get(name, 0)) for name in names.get(launcher, ('RANK', 'LOCAL_RANK')))
-    return (rank, local, processes) if launcher != 'none' else (0, 0, 1)
 
 
 def effective_batch(cfg: Config, processes: int) -> int:

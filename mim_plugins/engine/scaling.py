@@ -1,10 +1,38 @@
-"""How a model meets several processes: what the launch sets in a config."""
+"""How a model meets several processes: where this one stands, and what the launch sets in a config."""
+import os
+
 import torch
 from mmengine.config import Config
 
 from ..errors import InputError
 
 _SHARDED = 'mim_plugins.ShardedRunner'
+_WORLD_SIZE = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
+
+
+def world_size(launcher: str) -> int:
+    """Number of processes that the launcher announces in the environment.
+
+    Raises:
+        InputError: It announces none.
+    """
+    if launcher == 'none':
+        return 1
+    name = _WORLD_SIZE[launcher]
+    if name not in os.environ:
+        raise InputError(f'--launcher {launcher} needs the environment variable {name}: start with '
+                         'tools/dist_train.sh, tools/slurm_train.sh or torchrun')
+    return int(os.environ[name])
+
+
+def place_of_process(launcher: str) -> tuple[int, int, int]:
+    """Rank of this process, its rank on this machine, and number of processes; torchrun needs no launcher's name."""
+    names = {'slurm': ('SLURM_PROCID', 'SLURM_LOCALID'), 'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK')}
+    if launcher == 'none' and 'RANK' in os.environ:
+        launcher = 'pytorch'
+    processes = world_size(launcher)
+    rank, local = (int(os.environ.get(name, 0)) for name in names.get(launcher, ('RANK', 'LOCAL_RANK')))
+    return (rank, local, processes) if launcher != 'none' else (0, 0, 1)
 
 
 def set_parallel(cfg: Config, fsdp: bool = False) -> None:
@@ -17,7 +45,8 @@ def set_parallel(cfg: Config, fsdp: bool = False) -> None:
         fsdp: Spread the model over the processes.
 
     Raises:
-        InputError: A model to be spread without a launcher, or besides another runner.
+        InputError: A model to be spread without a launcher, or besides another runner; or a launcher on CPUs that does
+            not tell where the processes meet.
     """
     if fsdp or cfg.get('runner_type') == _SHARDED:
         _set_fsdp(cfg)
@@ -27,7 +56,17 @@ def set_parallel(cfg: Config, fsdp: bool = False) -> None:
         type='mim_plugins.ReplicatedModel', find_unused_parameters=cfg.get('find_unused_parameters', False)))
     if not torch.cuda.is_available():
         cfg.model_wrapper_cfg.setdefault('device_ids', None)
-        torch.distributed.init_process_group('gloo')  # mmengine's own start asks for a CUDA device
+        _join(cfg.launcher)
+
+
+def _join(launcher: str) -> None:
+    """Meet the other processes over gloo; mmengine's own start asks for a CUDA device."""
+    missing = [name for name in ('MASTER_ADDR', 'MASTER_PORT') if name not in os.environ]
+    if missing:
+        raise InputError(f'--launcher {launcher} on CPUs needs {" and ".join(missing)} in the environment, where the '
+                         'first process listens')
+    rank, _, processes = place_of_process(launcher)
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=processes)
 
 
 def _set_fsdp(cfg: Config) -> None:

@@ -3,23 +3,61 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mim_plugins.engine.scaling import set_parallel
+from mim_plugins.engine.scaling import place_of_process, set_parallel
 from mim_plugins.errors import InputError
+
+PLACES = {
+    'pytorch': dict(RANK='3', LOCAL_RANK='1', WORLD_SIZE='8'),
+    'slurm': dict(SLURM_PROCID='3', SLURM_LOCALID='1', SLURM_NTASKS='8'),
+    'mpi': dict(OMPI_COMM_WORLD_RANK='3', OMPI_COMM_WORLD_LOCAL_RANK='1', OMPI_COMM_WORLD_SIZE='8')}
+MEETING = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT='29500')
 
 
 @pytest.fixture(autouse=True)
-def _no_group(monkeypatch):
-    monkeypatch.setattr(torch.distributed, 'init_process_group', lambda backend: None)
+def groups(monkeypatch) -> list[tuple]:
+    """What groups were asked for, as (backend, rank, processes); this one is the fourth process of eight."""
+    for name, value in {**PLACES['pytorch'], **MEETING}.items():
+        monkeypatch.setenv(name, value)
+    made = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(torch.distributed, 'init_process_group',
+                        lambda backend, rank, world_size: made.append((backend, rank, world_size)))
+    return made
 
 
 def config(launcher: str = 'pytorch', **more) -> Config:
     return Config(dict(launcher=launcher, optim_wrapper=dict(optimizer=dict(type='AdamW')), **more))
 
 
-def test_one_process_is_left_alone():
+def test_one_process_is_left_alone(groups):
     cfg = config('none')
     set_parallel(cfg)
-    assert cfg.to_dict() == config('none').to_dict()
+    assert cfg.to_dict() == config('none').to_dict() and groups == []
+
+
+@pytest.mark.parametrize('launcher', PLACES)
+def test_processes_on_cpus_meet_over_gloo(monkeypatch, groups, launcher):
+    for name in PLACES['pytorch']:
+        monkeypatch.delenv(name)
+    for name, value in PLACES[launcher].items():
+        monkeypatch.setenv(name, value)
+    set_parallel(config(launcher))
+    assert groups == [('gloo', 3, 8)] and place_of_process(launcher) == (3, 1, 8)
+
+
+def test_on_gpus_they_meet_as_mmengine_lets_them(monkeypatch, groups):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    set_parallel(config())
+    assert groups == []
+
+
+@pytest.mark.parametrize('missing', [['MASTER_ADDR'], ['MASTER_PORT'], ['MASTER_ADDR', 'MASTER_PORT']])
+def test_a_launcher_that_names_no_meeting_place_is_refused(monkeypatch, groups, missing):
+    for name in missing:
+        monkeypatch.delenv(name)
+    with pytest.raises(InputError, match=f'--launcher pytorch on CPUs needs {" and ".join(missing)} in the'):
+        set_parallel(config())
+    assert groups == []
 
 
 @pytest.mark.parametrize('unused', [True, False])
@@ -30,8 +68,7 @@ def test_several_get_our_wrapper(unused):
     assert cfg.model_wrapper_cfg.find_unused_parameters is unused and 'runner_type' not in cfg
 
 
-def test_a_wrapper_of_the_config_stays(monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+def test_a_wrapper_of_the_config_stays():
     cfg = config(model_wrapper_cfg=dict(type='MMDistributedDataParallel'))
     set_parallel(cfg)
     assert cfg.model_wrapper_cfg == dict(type='MMDistributedDataParallel', device_ids=None)
