@@ -21,6 +21,8 @@ DATA_SAMPLERS = Registry(
     'data sampler', parent=mmengine_registry.DATA_SAMPLERS, scope=SCOPE, locations=['mim_plugins.datasets'])
 TRANSFORMS = Registry(
     'transform', parent=mmengine_registry.TRANSFORMS, scope=SCOPE, locations=['mim_plugins.datasets'])
+FUNCTIONS = Registry(
+    'function', parent=mmengine_registry.FUNCTIONS, scope=SCOPE, locations=['mim_plugins.datasets'])
 HOOKS = Registry('hook', parent=mmengine_registry.HOOKS, scope=SCOPE, locations=['mim_plugins.engine.hooks'])
 OPTIMIZERS = Registry(
     'optimizer', parent=mmengine_registry.OPTIMIZERS, scope=SCOPE, locations=['mim_plugins.engine.optim'])

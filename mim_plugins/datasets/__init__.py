@@ -17,6 +17,7 @@ from .transforms import (
     RandomResizedCrop,
     ResizeOnly,
     SimpleResizedCrop,
+    collate_encoded,
 )
 from .unlabelled import UnlabelledImages
 
@@ -24,5 +25,5 @@ __all__ = [
     'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'INaturalist', 'KeyedDataset', 'KeyedInfiniteSampler',
     'KeyedSampler', 'LoadAndCrop', 'LoadObjectMask', 'LoadOfflineTarget', 'LoadRGBImage', 'PackEncodedCrop',
     'PackInputs', 'Places', 'RandomFlip', 'RandomResizedCrop', 'ResizeOnly', 'SampleKey', 'SimpleResizedCrop',
-    'UnlabelledImages'
+    'UnlabelledImages', 'collate_encoded'
 ]

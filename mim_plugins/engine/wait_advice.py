@@ -45,7 +45,7 @@ def _workers(loader: DataLoader, device: torch.device) -> list[str]:
 
 def _pictures(loader: DataLoader, batch: dict, fast_loading: bool) -> list[str]:
     shapes = [sample.ori_shape[:2] for sample in batch.get('data_samples') or [] if 'ori_shape' in sample]
-    if not shapes or not isinstance(batch['inputs'][0], torch.Tensor):  # pictures that are decoded on the device
+    if not shapes:
         return []
     pixels = sum(height * width for height, width in shapes) / len(shapes)
     height, width = batch['inputs'][0].shape[-2:]

@@ -1,6 +1,10 @@
 """Crops of JPEGs that are decoded where the model is."""
+from __future__ import annotations
+
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +33,11 @@ class EncodedCrop:
     flip: bool = False
     interpolation: str = 'bicubic'
 
+    @property
+    def shape(self) -> torch.Size:
+        """(3, H, W) of the finished crop."""
+        return self.content.shape if self.content.ndim == 3 else torch.Size((3, *self.scale))
+
     def cut(self, image: Tensor) -> Tensor:
         """The crop uint8 [3, H, W] of the whole picture uint8 [3, h, w]."""
         top, left, bottom, right = self.region
@@ -41,11 +50,40 @@ class EncodedCrop:
         return part.flip(-1) if self.flip else part
 
 
+class EncodedBatch(Sequence[EncodedCrop]):
+    """Crops whose contents lie one behind the other in one tensor.
+
+    A batch then is one piece of memory to share (each is an open file, and those of a process are limited) and to pin.
+
+    Args:
+        crops: At least one.
+    """
+
+    def __init__(self, crops: Sequence[EncodedCrop]) -> None:
+        self._contents = torch.cat([crop.content.flatten() for crop in crops])
+        self._shapes = [crop.content.shape for crop in crops]
+        self._starts = list(accumulate((shape.numel() for shape in self._shapes), initial=0))
+        self._places = [{name: value for name, value in vars(crop).items() if name != 'content'} for crop in crops]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> EncodedCrop:
+        start, shape = self._starts[range(len(self))[index]], self._shapes[index]
+        return EncodedCrop(self._contents[start:start + shape.numel()].view(shape), **self._places[index])
+
+    def pin_memory(self) -> EncodedBatch:
+        """The same in page-locked memory; torch's loaders ask for it."""
+        pinned = copy(self)
+        pinned._contents = self._contents.pin_memory()
+        return pinned
+
+
 def decode_crops(crops: Sequence[EncodedCrop], device: torch.device | str) -> Tensor:
     """Decode and crop a batch, with nvJPEG on a CUDA device.
 
     Args:
-        crops: All of one size; their contents on the CPU.
+        crops: All of one size, such as an :class:`EncodedBatch`; their contents on the CPU.
         device: Where to.
 
     Returns:

@@ -201,9 +201,10 @@ class TestFractions:
 
 class TestRefusals:
 
-    def test_a_margin_below_one(self):
-        with pytest.raises(InputError, match='at least as large as the result, but margin is 0.5'):
-            LoadAndCrop(CROPS[0], margin=.5)
+    @pytest.mark.parametrize('margin', [.5, 'x', None, float('nan')])
+    def test_margins(self, margin):
+        with pytest.raises(InputError, match=f'at least as large as the result, but margin is {margin!r}'):
+            LoadAndCrop(CROPS[0], margin=margin)
 
     @pytest.mark.parametrize('crop', [
         dict(type='mim_plugins.GridAlignedCrop', scale=32), dict(type='mim_plugins.BackgroundFocusedCrop', scale=32)])

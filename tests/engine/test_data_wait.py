@@ -16,7 +16,7 @@ from mim_plugins.engine.hooks import DataWaitHook
 from mim_plugins.engine.wait_advice import cores_per_process, remedies
 from mim_plugins.engine.wait_clock import WaitClock
 from mim_plugins.errors import InputError
-from mim_plugins.ops.jpeg_crops import EncodedCrop
+from mim_plugins.ops.jpeg_crops import EncodedBatch, EncodedCrop
 
 NUMBER = itertools.count()
 CPU = torch.device('cpu')
@@ -255,6 +255,13 @@ def test_advice_follows_from_what_can_be_seen(monkeypatch, found, given, fast, e
     *ways, last = remedies(found, given, torch.device('cuda'), 2.5, fast)
     assert last == 'a cheaper pipeline, or faster storage such as a disk of this machine' and len(ways) == len(expected)
     assert all(part in way for part, way in zip(expected, ways, strict=True))
+
+
+def test_advice_for_pictures_that_the_device_decodes():
+    crop = EncodedCrop(torch.zeros(9, dtype=torch.uint8), scale=(64, 128))
+    given = dict(inputs=EncodedBatch([crop]), data_samples=[BaseDataElement(metainfo=dict(ori_shape=(384, 512)))])
+    ways = remedies(loader(), given, torch.device('cuda'), 0., False)
+    assert 'pictures have 24 times as many pixels as the 64x128' in ways[-2]
 
 
 def test_a_training_on_the_cpu_keeps_its_threads(monkeypatch):

@@ -5,11 +5,11 @@ from .load_and_crop import LoadAndCrop
 from .loading import LoadRGBImage
 from .object_masks import LoadObjectMask
 from .offline_target import LoadOfflineTarget
-from .pack_encoded import PackEncodedCrop
+from .pack_encoded import PackEncodedCrop, collate_encoded
 from .packing import PackInputs
 
 __all__ = [
     'BackgroundFocusedCrop', 'CenterCrop', 'GridAlignedCrop', 'LoadAndCrop', 'LoadObjectMask', 'LoadOfflineTarget',
     'LoadRGBImage', 'PackEncodedCrop', 'PackInputs', 'RandomFlip', 'RandomResizedCrop', 'ResizeOnly',
-    'SimpleResizedCrop'
+    'SimpleResizedCrop', 'collate_encoded'
 ]

@@ -57,8 +57,9 @@ class LoadAndCrop(LoadRGBImage):
     def __init__(self, crop: dict, margin: float = 1.25, order: Literal['bgr', 'rgb'] = 'bgr',
                  backend_args: dict | None = None) -> None:
         super().__init__(order, backend_args)
-        if not margin >= 1:
-            raise InputError(f'a region must be decoded at least as large as the result, but margin is {margin}')
+        if not isinstance(margin, int | float) or not margin >= 1:
+            raise InputError(f'a region must be decoded at least as large as the result, but margin is '
+                             f'{margin!r}')
         self.crop = build_planned_crop(crop)
         self.margin = margin
 

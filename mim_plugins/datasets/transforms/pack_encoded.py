@@ -4,11 +4,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
+from mmengine.dataset import pseudo_collate
 from mmpretrain.datasets import PackInputs
 
 from mim_plugins.errors import InputError
-from mim_plugins.ops.jpeg_crops import EncodedCrop
-from mim_plugins.registry import TRANSFORMS
+from mim_plugins.ops.jpeg_crops import EncodedBatch, EncodedCrop
+from mim_plugins.registry import FUNCTIONS, TRANSFORMS
 
 from .flip import RandomFlip
 from .jpeg_header import read_header
@@ -22,8 +23,9 @@ class PackEncodedCrop(BaseTransform):
 
     ``inputs`` is an :class:`~mim_plugins.ops.jpeg_crops.EncodedCrop`: of an ordinary JPEG its bytes, the crop's place
     and the flip, drawn with the numbers that :class:`LoadAndCrop` and ``RandomFlip`` draw; of any other file the
-    finished crop. The loader needs ``collate_fn=dict(type='pseudo_collate')``. A JPEG that is damaged behind its header
-    stops the training, for the device decodes whole batches.
+    finished crop. The loader needs
+    ``collate_fn=dict(type='mim_plugins.collate_encoded')``. A JPEG that is damaged behind its header stops the
+    training, for the device decodes whole batches.
 
     Args:
         crop: As of :class:`LoadAndCrop`.
@@ -36,8 +38,8 @@ class PackEncodedCrop(BaseTransform):
     """
 
     def __init__(self, crop: dict, flip_prob: float = 0.5, backend_args: dict | None = None) -> None:
-        if not 0 <= flip_prob <= 1:
-            raise InputError(f'a probability lies in [0, 1], but flip_prob is {flip_prob}')
+        if not isinstance(flip_prob, int | float) or not 0 <= flip_prob <= 1:
+            raise InputError(f'a probability lies in [0, 1], but flip_prob is {flip_prob!r}')
         self.loader = LoadRGBImage(backend_args=backend_args)
         self.crop = build_planned_crop(crop)
         self.flip = RandomFlip(prob=flip_prob)
@@ -62,3 +64,11 @@ class PackEncodedCrop(BaseTransform):
     def _finished(self, results: dict) -> dict:
         packed = self.pack(results)
         return {**packed, 'inputs': EncodedCrop(packed['inputs'])}
+
+
+@FUNCTIONS.register_module()
+def collate_encoded(samples: list[dict]) -> dict:
+    """Samples of :class:`PackEncodedCrop` as a batch whose ``inputs`` are one
+    :class:`~mim_plugins.ops.jpeg_crops.EncodedBatch`."""
+    batch = pseudo_collate(samples)
+    return {**batch, 'inputs': EncodedBatch(batch['inputs'])}

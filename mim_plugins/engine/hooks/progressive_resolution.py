@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmengine.dataset import InfiniteSampler, default_collate
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
@@ -87,7 +87,7 @@ class ProgressiveResolutionHook(Hook):
         model = self._model(runner)
         for stage in reversed(self._stages):  # ends at the first
             model.set_input_size(stage.size)
-            self._try(model, self._sample(loader.dataset, stage.size))
+            self._try(model, loader.collate_fn([self._sample(loader.dataset, stage.size)]))
         self._batch_size = loader.batch_size
         if any(stage.batch_size for stage in self._stages):
             self._check_schedules(runner)
@@ -122,13 +122,12 @@ class ProgressiveResolutionHook(Hook):
         return sample
 
     @staticmethod
-    def _try(model: MaskedImageModel, sample: dict) -> None:
+    def _try(model: MaskedImageModel, batch: dict) -> None:
         """Encoders of others may find out only in the forward that a size is not theirs."""
         size = model.input_size
         try:
             with undisturbed(model):
-                batch = model.data_preprocessor.normalized(default_collate([sample]))
-                model(**batch, mask=fixed_masks(model, 1), mode='predict')
+                model(**model.data_preprocessor.normalized(batch), mask=fixed_masks(model, 1), mode='predict')
         except (RuntimeError, AssertionError) as error:
             raise InputError(f'{type(model.backbone).__name__} does not take images of {size[0]}x{size[1]} in its '
                              f'forward: {str(error).splitlines()[0]}') from error

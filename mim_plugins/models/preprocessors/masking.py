@@ -73,8 +73,8 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
         """Normalise and mask a collated batch.
 
         Args:
-            data: ``inputs`` uint8 or float [B, C, H, W], or a list of :class:`~mim_plugins.ops.jpeg_crops.EncodedCrop`
-                to be decoded on the device, and ``data_samples``; maybe ``target_inputs``, a dict of
+            data: ``inputs`` uint8 or float [B, C, H, W], or an :class:`~mim_plugins.ops.jpeg_crops.EncodedBatch` to be
+                decoded on the device, and ``data_samples``; maybe ``target_inputs``, a dict of
                 tensors that the target is made of, of which ``middle`` images are normalised as well.
             training: Masks of training and evaluation come from different streams.
 
@@ -86,9 +86,7 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
             InputError: Images that are not stacked or have another number of channels than mean, std or ``to_rgb`` ask
                 for, or ``target_inputs`` for mmpretrain's algorithms, which have no place for them.
         """
-        if isinstance(data['inputs'][0], EncodedCrop):
-            data = {**data, 'inputs': decode_crops(data['inputs'], self.device)}
-        self._check_channels(data['inputs'][0])
+        self._check_channels(data['inputs'][0].shape)
         batch = self.normalized(data)
         inputs = batch['inputs']
         size = tuple(inputs.shape[-2:])
@@ -112,18 +110,20 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
             given = {**given, 'middle': self._normalized(given['middle'], [])['inputs']}
         return {**batch, 'target_inputs': given}
 
-    def _normalized(self, images: Tensor, samples: list) -> dict:
+    def _normalized(self, images: Tensor | Sequence[EncodedCrop], samples: list) -> dict:
+        if isinstance(images[0], EncodedCrop):
+            images = decode_crops(images, self.device)
         if not isinstance(images, Tensor):
             raise InputError(f'images must come stacked, but are a {type(images).__name__} of {len(images)}: the '
                              "loader needs collate_fn=dict(type='default_collate')")
         images = self.cast_data(images)
         return super().forward(dict(inputs=images.flip(1) if self.swaps_channels else images, data_samples=samples))
 
-    def _check_channels(self, image: Tensor) -> None:
-        if image.ndim != 3:
-            raise InputError(f'each image must be [C, H, W], but one is {list(image.shape)}: several views of an image '
+    def _check_channels(self, shape: torch.Size) -> None:
+        if len(shape) != 3:
+            raise InputError(f'each image must be [C, H, W], but one is {list(shape)}: several views of an image '
                              'are not masked')
-        channels = len(image)
+        channels = shape[0]
         if self.swaps_channels and channels != 3:
             raise InputError(f'to_rgb=True swaps the first of three channels with the last, but the images have '
                              f'{channels}')
