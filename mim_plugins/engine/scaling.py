@@ -65,8 +65,9 @@ def _join(launcher: str) -> None:
     if missing:
         raise InputError(f'--launcher {launcher} on CPUs needs {" and ".join(missing)} in the environment, where the '
                          'first process listens')
-    rank, _, processes = place_of_process(launcher)
-    torch.distributed.init_process_group('gloo', rank=rank, world_size=processes)
+    names = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')  # where torch and mmengine look for them
+    os.environ.update(zip(names, map(str, place_of_process(launcher)), strict=True))
+    torch.distributed.init_process_group('gloo')
 
 
 def _set_fsdp(cfg: Config) -> None:

@@ -1,4 +1,6 @@
 """What the launch chooses for several processes."""
+import os
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -15,13 +17,13 @@ MEETING = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT='29500')
 
 @pytest.fixture(autouse=True)
 def groups(monkeypatch) -> list[tuple]:
-    """What groups were asked for, as (backend, rank, processes); this one is the fourth process of eight."""
+    """What groups were asked for, as (backend, rank, local rank, processes); this is the fourth process of eight."""
     for name, value in {**PLACES['pytorch'], **MEETING}.items():
         monkeypatch.setenv(name, value)
     made = []
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    monkeypatch.setattr(torch.distributed, 'init_process_group',
-                        lambda backend, rank, world_size: made.append((backend, rank, world_size)))
+    monkeypatch.setattr(torch.distributed, 'init_process_group', lambda backend: made.append(
+        (backend, *(int(os.environ[name]) for name in PLACES['pytorch']))))
     return made
 
 
@@ -42,7 +44,7 @@ def test_processes_on_cpus_meet_over_gloo(monkeypatch, groups, launcher):
     for name, value in PLACES[launcher].items():
         monkeypatch.setenv(name, value)
     set_parallel(config(launcher))
-    assert groups == [('gloo', 3, 8)] and place_of_process(launcher) == (3, 1, 8)
+    assert groups == [('gloo', 3, 1, 8)] and place_of_process(launcher) == (3, 1, 8)
 
 
 def test_on_gpus_they_meet_as_mmengine_lets_them(monkeypatch, groups):
