@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -45,27 +47,60 @@ def _environment(folder: str) -> Any:
     return import_lmdb().open(folder, readonly=True, lock=False, readahead=False, create=False)
 
 
+def _check_data(folder: str, count: int) -> None:
+    """Raise a ValueError for a file of pictures that was cut short, or has another number of them."""
+    environment = _environment(folder)
+    found = environment.stat()
+    if found['entries'] != count:
+        raise ValueError(f'{count} pictures are promised, but {DATA} has {found["entries"]}')
+    # LMDB maps the file: what is missing would end the process at an access.
+    length, needed = Path(folder, DATA).stat().st_size, (environment.info()['last_pgno'] + 1) * found['psize']
+    if length < needed:
+        raise ValueError(f'{DATA} has {length} of {needed} bytes')
+
+
 class PackedPictures:
-    """Packed pictures by name. It may be forked or pickled: the file is opened where it is first read.
+    """Packed pictures by name. It may be forked or pickled: each process opens the file for itself.
 
     Args:
         folder: What ``tools/pack_images.py`` wrote.
 
     Raises:
-        InputError: The package lmdb is missing, or the folder is of another format.
+        InputError: The package lmdb is missing, or the folder is of another format or damaged.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        import_lmdb()
+        lmdb = import_lmdb()
         self.folder = os.path.abspath(folder)
-        self.manifest = json.loads(Path(self.folder, MANIFEST).read_text())
-        if self.manifest.get('format') != FORMAT:
-            raise InputError(f'expected pictures in the format {FORMAT} in {folder}, found '
-                             f'{self.manifest.get("format")!r}')
+        with self._needed(ValueError, AttributeError):
+            self.manifest = json.loads(Path(self.folder, MANIFEST).read_text())
+            found = self.manifest.get('format')
+        if found != FORMAT:
+            raise InputError(f'expected pictures in the format {FORMAT} in {folder}, found {found!r}')
+        with self._needed(ValueError, KeyError, lmdb.Error):
+            self._count, self._labelled = self.manifest['count'], self.manifest['labelled']
+            _check_data(self.folder, self._count)
+
+    @contextmanager
+    def _needed(self, *damages: type[Exception]) -> Iterator[None]:
+        """Reading without which nothing can be used; errors of these types come of a damaged folder."""
+        try:
+            yield
+        except damages as error:
+            raise InputError(f'{self.folder} is not whole: pack the pictures again ({type(error).__name__}: {error})'
+                             ) from error
 
     def names(self) -> PathTable:
-        """The pictures' names, in the order of the folder that they are from."""
-        return read_names(Path(self.folder, NAMES), self.manifest['labelled'])
+        """The pictures' names, in the order of the folder that they are from.
+
+        Raises:
+            InputError: They are not as many as the pictures.
+        """
+        with self._needed(ValueError):
+            table = read_names(Path(self.folder, NAMES), self._labelled)
+            if len(table.ends) != self._count:
+                raise ValueError(f'{self._count} pictures are promised, but {NAMES} names {len(table.ends)}')
+        return table
 
     def read(self, name: str) -> bytes:
         """The bytes of one picture's file.

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mim_plugins.errors import ImageDecodeError, InputError, name_some
-from mim_plugins.files import write_whole
+from mim_plugins.files import sync, write_whole
 
 from .image_files import IMAGE_EXTENSIONS, path_at, scan_folder
 from .packed import DATA, FORMAT, MANIFEST, NAMES, import_lmdb
@@ -150,6 +150,15 @@ class Packing:
             InputError: No picture could be read, or something else lies where the parts are written.
         """
         part = self._empty_part()
+        try:
+            manifest = self._write(part, workers)
+            part.rename(self.out)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        sync(self.out.absolute().parent)
+        return manifest
+
+    def _write(self, part: Path, workers: int) -> dict:
         skipped: dict[str, str] = {}
         with self._packed(workers) as packed:
             self._write_data(part, packed, skipped)
@@ -161,7 +170,6 @@ class Packing:
         manifest = dict(format=FORMAT, source=os.path.abspath(self.source), **self.settings._asdict(),
                         count=len(names), labelled=labelled, skipped=skipped)
         write_whole(part / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=2) + '\n'))
-        part.rename(self.out)
         return manifest
 
     def _empty_part(self) -> Path:

@@ -199,6 +199,14 @@ class TestFractions:
             assert np.abs(error).max() < 1.1 and abs(error.mean()) < .3  # of rounding, twice
 
 
+@pytest.mark.parametrize('crop', CROPS)
+def test_what_the_scaling_decoder_refuses_is_decoded_whole(tmp_path, monkeypatch, crop):
+    monkeypatch.setattr('mim_plugins.datasets.transforms.load_and_crop.decode_jpeg', lambda *given: None)
+    slow, fast = both(saved(tmp_path / 'a.jpg', picture(748, 1004)), crop)
+    check_same_place(slow, fast)
+    assert np.abs(slow['img'].astype(int) - fast['img']).max() <= 2
+
+
 class TestRefusals:
 
     @pytest.mark.parametrize('margin', [.5, 'x', None, float('nan')])

@@ -15,8 +15,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mim_plugins.datasets import KeyedSampler, LoadRGBImage, UnlabelledImages, packed_writing
-from mim_plugins.datasets.packed import PackedPictures, is_packed
-from mim_plugins.datasets.packed_writing import Packing, PackSettings
+from mim_plugins.datasets.packed import FORMAT, PackedPictures, is_packed
+from mim_plugins.datasets.packed_writing import Packing, PackSettings, packed_file
 from mim_plugins.errors import ImageDecodeError, InputError
 
 CROP = dict(type='mim_plugins.LoadAndCrop', crop=dict(type='mim_plugins.CenterCrop', scale=8))
@@ -76,6 +76,14 @@ class TestWriting:
         assert np.abs(images[0] - images[1]).mean() < 8  # colours are stored at half the size
         assert np.abs(images[0] - images[1][..., ::-1]).mean() > 16
 
+    def test_pictures_shrink_smoothly(self, tmp_path):
+        noise = np.random.default_rng(0).integers(256, size=(48, 60), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / 'a.png')
+        content = packed_file((tmp_path / 'a.png').read_bytes(), PackSettings(16, 100))
+        expected = np.asarray(Image.fromarray(noise).resize((20, 16), Image.Resampling.BICUBIC), int)
+        with Image.open(BytesIO(content)) as image:
+            assert np.abs(np.asarray(image.convert('L')) - expected).mean() < 2
+
     def test_bytes_are_the_same_for_any_number_of_workers(self, source, tmp_path):
         for name, workers in (('one', 1), ('two', 2)):
             pack(source, tmp_path / name, workers)
@@ -90,7 +98,7 @@ class TestWriting:
             patched.setattr(Packing, '_write_names', stop)
             with pytest.raises(KeyboardInterrupt):
                 pack(source, tmp_path / 'packed')
-        assert not (tmp_path / 'packed').exists() and not is_packed(tmp_path / 'packed.part')
+        assert not (tmp_path / 'packed').exists() and not (tmp_path / 'packed.part').exists()
         pack(source, tmp_path / 'packed')
         assert is_packed(tmp_path / 'packed') and not (tmp_path / 'packed.part').exists()
 
@@ -102,6 +110,12 @@ class TestWriting:
     def test_the_size_is_estimated(self, source, tmp_path, monkeypatch):
         packing = Packing(source, tmp_path / 'packed', PackSettings(16))
         assert 1000 < packing.check_room() < 5000
+        for name in 'ab':  # as many bytes as one another
+            write(tmp_path / 'equal' / name / 'a.jpg', (20, 16))
+        size = (tmp_path / 'equal' / 'a' / 'a.jpg').stat().st_size
+        for sample in (1, 2, 200):
+            monkeypatch.setattr(packed_writing, '_SAMPLE', sample)
+            assert Packing(tmp_path / 'equal', tmp_path / 'packed', PackSettings(16)).check_room() == 2 * size
         monkeypatch.setattr(packed_writing.shutil, 'disk_usage', lambda folder: type('usage', (), dict(free=10)))
         with pytest.raises(InputError, match='would take about 0.0 GB packed, but 0.0 GB are free at'):
             packing.check_room()
@@ -129,7 +143,13 @@ class TestWriting:
         (tmp_path / 'source' / f'{"a" * 200}.jpg').write_bytes(b'')
         with pytest.raises(InputError, match='none of the 1 pictures in .* could be read'):
             pack(tmp_path / 'source', tmp_path / 'packed')
-        assert not (tmp_path / 'packed').exists()
+        assert [path.name for path in tmp_path.iterdir()] == ['source']
+
+    def test_the_name_is_on_the_disk_as_well(self, source, tmp_path, monkeypatch):
+        synced = []
+        monkeypatch.setattr(packed_writing, 'sync', lambda path: synced.append((path, (tmp_path / 'packed').exists())))
+        pack(source, tmp_path / 'packed')
+        assert synced == [(tmp_path, True)]
 
 
 class TestReading:
@@ -178,6 +198,21 @@ class TestReading:
             UnlabelledImages(str(packed), pipeline=[dict(type='LoadImageFromFile')])
         monkeypatch.setitem(sys.modules, 'lmdb', None)
         with pytest.raises(InputError, match='packed pictures need the package lmdb: pip install lmdb'):
+            UnlabelledImages(str(packed))
+
+    @pytest.mark.parametrize('file, content, reason', [
+        ('data.mdb', b'', ''), ('data.mdb', b'garbage' * 2000, ''), ('data.mdb', slice(8192), 'data.mdb has 8192 of'),
+        ('pictures.txt', b'', '4 pictures are promised, but pictures.txt names 0'),
+        ('pictures.txt', b'no_label\n', 'ValueError'), ('pictures.txt', slice(15), 'pictures.txt names 1'),
+        ('manifest.json', b'', 'JSONDecodeError'), ('manifest.json', slice(40), 'JSONDecodeError'),
+        ('manifest.json', b'[]', 'AttributeError'), ('manifest.json', b'\xff', 'UnicodeDecodeError'),
+        ('manifest.json', json.dumps(dict(format=FORMAT, labelled=True)).encode(), "KeyError: 'count'"),
+        ('manifest.json', json.dumps(dict(format=FORMAT, labelled=True, count=5)).encode(),
+         '5 pictures are promised, but data.mdb has 4')])
+    def test_damaged_folders_are_refused(self, packed, file, content, reason):
+        damaged = (packed / file).read_bytes()[content] if isinstance(content, slice) else content
+        (packed / file).write_bytes(damaged)
+        with pytest.raises(InputError, match=f'packed is not whole: pack the pictures again .*{reason}'):
             UnlabelledImages(str(packed))
 
     def test_other_formats_are_refused(self, packed):
