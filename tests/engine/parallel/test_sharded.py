@@ -4,13 +4,17 @@ import itertools
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.dist import get_rank
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from mim_plugins.engine.parallel import shard, transformer_blocks_in, whole
+from mim_plugins.engine.parallel import ShardedRunner, shard, transformer_blocks_in, whole
 from mim_plugins.engine.parallel.sharded import take_shards_of_state
 from mim_plugins.errors import InputError
+from mim_plugins.registry import MODELS
 
+from ..conftest import DEMO
 from .families import build, difference, inputs, sizes, train
 from .processes import in_two_processes
 
@@ -29,7 +33,7 @@ def test_a_model_without_blocks_is_refused():
 
 
 def in_a_group() -> dict[str, object]:
-    return dict(compared=compare_all(), state=saving_and_loading(), half=half_precision())
+    return dict(compared=compare_all(), state=saving_and_loading(), half=half_precision(), start=started())
 
 
 @pytest.fixture(scope='module')
@@ -88,6 +92,42 @@ def saving_and_loading() -> dict[str, object]:
 def test_whole_state_dicts_are_made_and_loaded(results):
     for found in results:
         assert found['state'] == dict(own_share=.5, names=True, difference=0., **{'nothing kept': True})
+
+
+def started() -> dict[str, torch.Tensor]:
+    """The weights that a run of two processes begins with, each of which has drawn others."""
+    torch.manual_seed(get_rank())
+    model = MODELS.build(Config.fromfile(DEMO).model)
+    return whole(ShardedRunner.wrap_model(runner(), None, model).state_dict())
+
+
+def runner(distributed: bool = True, **wrapper) -> ShardedRunner:
+    """One that was not built: what it wraps a model with."""
+    made = object.__new__(ShardedRunner)
+    made._distributed, made.cfg = distributed, Config(dict(optim_wrapper=wrapper))
+    return made
+
+
+def test_all_processes_begin_with_the_weights_of_the_first(results):
+    first, second = (found['start'] for found in results)
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(DEMO).model)
+    model.init_weights()
+    assert difference(first, model.state_dict()) == difference(second, model.state_dict()) == 0
+
+
+def test_precisions_of_a_sharded_run():
+    assert runner(type='OptimWrapper')._dtype() is torch.float32
+    for dtype in ('bfloat16', torch.bfloat16):
+        assert runner(type='mmengine.AmpOptimWrapper', dtype=dtype)._dtype() is torch.bfloat16
+    for dtype in ('float16', None):
+        with pytest.raises(InputError, match=f'trains in bf16 or float32, but optim_wrapper.dtype is {dtype}: use'):
+            runner(type='AmpOptimWrapper', dtype=dtype)._dtype()
+
+
+def test_one_process_has_nobody_to_share_with():
+    with pytest.raises(InputError, match='a model is spread over several processes: start with tools/dist_train.sh'):
+        runner(distributed=False).wrap_model(None, nn.Linear(1, 1))
 
 
 def half_precision() -> dict[str, object]:
