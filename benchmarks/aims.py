@@ -93,13 +93,13 @@ AIMS: dict[str, Group] = {
         *lighter(_VIT, _RELEASED, 0.3),
         faster(_VIT, 'SimMIM ViT-B 224', cpu=2.8, cuda=2.8),
         Aim('utilisation', (_VIT, ), None, dict(cuda=('>=', 0.5))),
-    ]),
+    ], on_cpu=(8, 3)),
     'fastmim-swin': Group((_SWIN, 'mmpretrain SimMIM Swin-B 192'), [
         faster(_SWIN, 'mmpretrain SimMIM Swin-B 192', cpu=2.2, cuda=3),
-    ]),
+    ], on_cpu=(16, 3)),
     'swin': Group(('Swin-B alone 224', 'mmpretrain Swin-B alone 224'), [
         faster('Swin-B alone 224', 'mmpretrain Swin-B alone 224', cpu=1, cuda=1.3),
-    ], on_cpu=(8, 5)),
+    ], on_cpu=(8, 7)),
     'mae': Group(('MAE ViT-B 224', 'mmpretrain MAE ViT-B 224'), [
         faster('MAE ViT-B 224', 'mmpretrain MAE ViT-B 224', cuda=1.2),
     ]),
