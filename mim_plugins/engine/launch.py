@@ -70,9 +70,9 @@ def _one_line(error: Exception) -> str:
 def _check_values(cfg: Config) -> None:
     """Refuse values that mmengine would stumble over only deep inside."""
     for name in _LOADERS:
-        batch = (cfg.get(name) or {}).get('batch_size', 1)
-        if not isinstance(batch, int) or batch < 1:
-            raise InputError(f'{name}.batch_size must be a whole number of at least 1, but is {batch!r}')
+        _check_whole_number(cfg, f'{name}.batch_size', 1)
+        _check_whole_number(cfg, f'{name}.num_workers', 0)
+    _check_whole_number(cfg, 'optim_wrapper.accumulative_counts', 1)
     lr = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr', 1.)
     if not isinstance(lr, (int, float)):
         raise InputError(f'optim_wrapper.optimizer.lr must be a number, but is {lr!r}')
@@ -81,6 +81,14 @@ def _check_values(cfg: Config) -> None:
         if isinstance(hook, dict) and 'type' not in hook:
             others = ', '.join(sorted(set(hooks) - {name}))
             raise InputError(f'default_hooks has no {name} to change; it has {others}')
+
+
+def _check_whole_number(cfg: Config, name: str, least: int) -> None:
+    """Refuse anything else in the part and key that ``name`` joins, if it is set."""
+    part, key = name.split('.')
+    value = (cfg.get(part) or {}).get(key, least)
+    if type(value) is not int or value < least:  # a bool is none
+        raise InputError(f'{name} must be a whole number of at least {least}, but is {value!r}')
 
 
 def _check_keys(cfg: Config) -> None:

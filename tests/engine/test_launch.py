@@ -51,6 +51,11 @@ def test_auto_scale_lr_is_linear_in_the_effective_batch(tmp_path):
 
 @pytest.mark.parametrize('option, value, sentence', [
     ('train_dataloader.batch_size', 0, 'train_dataloader.batch_size must be a whole number of at least 1, but is 0'),
+    ('train_dataloader.batch_size', True, 'whole number of at least 1, but is True'),
+    ('train_dataloader.num_workers', -1, 'dataloader.num_workers must be a whole number of at least 0, but is -1'),
+    ('train_dataloader.num_workers', 'two', "whole number of at least 0, but is 'two'"),
+    ('optim_wrapper.accumulative_counts', 0, 'optim_wrapper.accumulative_counts must be a whole number of at least 1'),
+    ('optim_wrapper.accumulative_counts', -2, 'but is -2'), ('optim_wrapper.accumulative_counts', 1.5, 'but is 1.5'),
     ('optim_wrapper.optimizer.lr', 'abc', "optim_wrapper.optimizer.lr must be a number, but is 'abc'"),
     ('default_hooks.checkpiont.interval', 1, 'default_hooks has no checkpiont to change; it has checkpoint, '),
 ])
