@@ -34,8 +34,11 @@ def set_compilation(cfg: Config, mode: str | None = None) -> None:
     if not asked and not isinstance(asked, dict):
         return
     options = {} if asked is True else asked
-    if not isinstance(options, dict) or not set(options) <= set(OPTIONS):
+    if not isinstance(options, dict):
         raise InputError(f'compile must be True, False or a dict with some of {", ".join(OPTIONS)}, but is {asked!r}')
+    if unknown := sorted(set(options) - set(OPTIONS)):
+        raise InputError(f'unknown keys in compile: {", ".join(unknown)}; it takes {", ".join(OPTIONS)}, and not '
+                         'dynamic, since each size is compiled by itself')
     check_options(**options)
     accumulation = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
     check_accumulation(*(options.get(name) for name in ('backend', 'mode', 'options')), accumulation)
@@ -55,10 +58,12 @@ def check_options(parts: Sequence[str] | None = None, backend: str | Callable = 
         raise InputError(f'the mode of torch.compile must be one of {", ".join(MODES)}, but is {mode!r}')
     if mode and options:
         raise InputError(f'torch.compile takes a mode or options, but got mode={mode!r} and options={options}')
-    known = torch._inductor.list_options() if backend == 'inductor' else options
-    if options is not None and not (isinstance(options, dict) and set(options) <= set(known)):
+    if options is not None and not isinstance(options, dict):
         raise InputError('the options of torch.compile must be a dict with some that torch._inductor.list_options() '
                          f'gives, but are {options!r}')
+    if backend == 'inductor' and (unknown := sorted(set(options or ()) - set(torch._inductor.list_options()))):
+        raise InputError(f'unknown options of torch.compile: {", ".join(unknown)}; torch._inductor.list_options() '
+                         'gives those that there are')
     if not isinstance(fullgraph, bool):
         raise InputError(f'fullgraph of torch.compile must be True or False, but is {fullgraph!r}')
 

@@ -159,7 +159,7 @@ class TestHook:
         (dict(parts=5), 'list of names .* but is 5'), (dict(parts=[]), r'list of names .* but is \[\]'),
         (dict(parts=['']), r"list of names .* but is \[''\]"),
         (dict(options='max_autotune'), "a dict with some that .*list_options.* but are 'max_autotune'"),
-        (dict(options={'nonsense': 1}), "a dict with some that .* but are {'nonsense': 1}"),
+        (dict(options={'nonsense': 1, 'max_autotune': True}), 'unknown options of torch.compile: nonsense; .*list_opt'),
         (dict(fullgraph='maybe'), "fullgraph of torch.compile must be True or False, but is 'maybe'"),
     ])
     def test_refuses_what_torch_does_not_know(self, options, sentence):
@@ -228,10 +228,14 @@ class TestSwitch:
         set_compilation(cfg)
         assert dict(cfg) == {}
 
-    @pytest.mark.parametrize('asked', [dict(moed='default'), 'default', 1])
-    def test_refuses_what_the_hook_does_not_know(self, asked):
+    @pytest.mark.parametrize('asked', ['default', 1])
+    def test_refuses_what_is_no_dict(self, asked):
         with pytest.raises(InputError, match='compile must be True, False or a dict with some of parts, backend, '):
             set_compilation(Config(dict(compile=asked)))
+
+    def test_refuses_what_the_hook_does_not_know(self):
+        with pytest.raises(InputError, match='unknown keys in compile: dynamic, moed; it takes parts, .*, and not dyn'):
+            set_compilation(Config(dict(compile=dict(moed='default', dynamic=True, parts=['neck']))))
 
     def test_refuses_unknown_modes_before_the_data_are_read(self):
         with pytest.raises(InputError, match="the mode of torch.compile must be one of .* but is 'fast'"):
