@@ -172,6 +172,7 @@ def test_the_slowest_process_counts_and_the_first_one_tells(tmp_path, time, monk
 
 @pytest.mark.parametrize('options, sentence', [
     (dict(threshold=101), 'a percentage from 0 to 100, but is 101'), (dict(threshold=-1), 'but is -1'),
+    (dict(threshold='abc'), "from 0 to 100, but is 'abc'"), (dict(repeat='x'), "between two warnings, but got 'x'"),
     (dict(repeat=0), 'at least 1 reading between two warnings, but got 0')])
 def test_refuses_bad_options(options, sentence):
     with pytest.raises(InputError, match=sentence):
@@ -226,7 +227,7 @@ def test_a_new_reading_begins_where_the_last_one_ended(time):
 
 def loader(data_root: str = '', **options) -> SimpleNamespace:
     dataset = SimpleNamespace(data_root=data_root)
-    usual = dict(num_workers=8, persistent_workers=True, pin_memory=True, dataset=dataset)
+    usual = dict(num_workers=7, persistent_workers=True, pin_memory=True, dataset=dataset)
     return SimpleNamespace(**{**usual, **options})
 
 
@@ -243,31 +244,44 @@ def batch(size: tuple[int, int]) -> dict:
     (loader(num_workers=0, persistent_workers=False), {}, True, ['num_workers=7 instead of 0']),
     (loader(pin_memory=False), {}, True, ['train_dataloader.pin_memory=True']),
     (loader(), batch((384, 512)), True,
-     ['--fast-loading or pictures packed by tools/pack_images.py, since pictures have 12 times as many pixels as the '
-      '128x128']),
-    (loader(), batch((384, 512)), False, ['pictures packed by tools/pack_images.py, since']),
+     ['--fast-loading or pictures packed by tools/pack_images.py --short-side 256, since pictures have 12 times as '
+      'many pixels as the 128x128']),
+    (loader(), batch((384, 512)), False, ['pictures packed by tools/pack_images.py --short-side 256, since']),
+    (loader(), batch((256, 512)), True, ['--fast-loading, since pictures have 8 times']),  # packing them brings nothing
     (loader(data_root='packed'), batch((384, 512)), True, ['--fast-loading, since']),
     (loader('packed'), batch((384, 512)), False, []),
 ])
 def test_advice_follows_from_what_can_be_seen(monkeypatch, found, given, fast, expected):
     monkeypatch.setattr('mim_plugins.engine.wait_advice.cores_per_process', lambda: 8)
     monkeypatch.setattr('mim_plugins.engine.wait_advice.is_packed', lambda folder: folder == 'packed')
-    *ways, last = remedies(found, given, torch.device('cuda'), 2.5, fast)
-    assert last == 'a cheaper pipeline, or faster storage such as a disk of this machine' and len(ways) == len(expected)
+    *ways, last = remedies(found, given, torch.device('cuda'), 20., 2.5, fast)
+    assert last.startswith('a cheaper pipeline, or faster storage such as a disk of this machine')
+    assert ('more workers than cores where they wait for files' in last) == (found.num_workers == 7)
+    assert len(ways) == len(expected)
     assert all(part in way for part, way in zip(expected, ways, strict=True))
 
 
 def test_advice_for_pictures_that_the_device_decodes():
     crop = EncodedCrop(torch.zeros(9, dtype=torch.uint8), scale=(64, 128))
     given = dict(inputs=EncodedBatch([crop]), data_samples=[BaseDataElement(metainfo=dict(ori_shape=(384, 512)))])
-    ways = remedies(loader(), given, torch.device('cuda'), 0., False)
+    ways = remedies(loader(), given, torch.device('cuda'), 20., 0., False)
     assert 'pictures have 24 times as many pixels as the 64x128' in ways[-2]
 
 
 def test_a_training_on_the_cpu_keeps_its_threads(monkeypatch):
     monkeypatch.setattr('mim_plugins.engine.wait_advice.cores_per_process', lambda: 8)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 8)
-    assert len(remedies(loader(num_workers=0), {}, CPU, 0., True)) == 1
+    assert len(remedies(loader(num_workers=0), {}, CPU, 60., 0., True)) == 1
+
+
+@pytest.mark.parametrize('device, cores, workers, share, advised', [
+    ('cpu', 2, 0, 50., False), ('cpu', 2, 0, 51., True), ('cpu', 3, 0, 20., True), ('cpu', 3, 1, 20., True),
+    ('cuda', 2, 0, 20., True)])
+def test_steps_on_few_cores_keep_them(monkeypatch, device, cores, workers, share, advised):
+    monkeypatch.setattr('mim_plugins.engine.wait_advice.cores_per_process', lambda: cores)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 1)
+    ways = remedies(loader(num_workers=workers), {}, torch.device(device), share, 0., True)
+    assert (f'num_workers={cores - 1} instead of {workers}' in ways[0]) == advised
 
 
 def test_processes_of_a_machine_share_its_cores(monkeypatch):

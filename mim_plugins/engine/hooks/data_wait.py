@@ -32,10 +32,10 @@ class DataWaitHook(Hook):
     priority = 'NORMAL'  # before the log
 
     def __init__(self, threshold: float = 10., repeat: int = 50) -> None:
-        if not 0 <= threshold <= 100:
-            raise InputError(f"the data wait's threshold must be a percentage from 0 to 100, but is {threshold}")
-        if repeat < 1:
-            raise InputError(f'the data wait needs at least 1 reading between two warnings, but got {repeat}')
+        if not isinstance(threshold, int | float) or not 0 <= threshold <= 100:
+            raise InputError(f"the data wait's threshold must be a percentage from 0 to 100, but is {threshold!r}")
+        if not isinstance(repeat, int) or repeat < 1:
+            raise InputError(f'the data wait needs at least 1 reading between two warnings, but got {repeat!r}')
         self.threshold = threshold
         self.repeat = repeat
         self._silent = 0
@@ -71,7 +71,7 @@ class DataWaitHook(Hook):
     def _warn(self, runner: Runner, steps: int, share: float, batch: dict) -> None:
         if not is_main_process():
             return
-        ways = remedies(runner.train_dataloader, batch, self._device, self._clock.start_up,
+        ways = remedies(runner.train_dataloader, batch, self._device, share, self._clock.start_up,
                         would_load_faster(runner.cfg))
         worst = f' on the slowest of {get_world_size()} processes' if get_world_size() > 1 else ''
         runner.logger.warning(f'{share:.0f} % of the last {steps} steps went by in waiting for data{worst}; what may '
