@@ -37,8 +37,12 @@ def import_lmdb() -> ModuleType:
 
 
 def is_packed(folder: str | Path) -> bool:
-    """Whether a folder holds packed pictures."""
-    return all(Path(folder, name).is_file() for name in (DATA, NAMES, MANIFEST))
+    """Whether a folder holds packed pictures, be it without one of their files."""
+    return len(_missing(folder)) < 2
+
+
+def _missing(folder: str | Path) -> list[str]:
+    return [name for name in (DATA, NAMES, MANIFEST) if not Path(folder, name).is_file()]
 
 
 @cache  # LMDB wants one handle for a file in a process
@@ -66,12 +70,14 @@ class PackedPictures:
         folder: What ``tools/pack_images.py`` wrote.
 
     Raises:
-        InputError: The package lmdb is missing, or the folder is of another format or damaged.
+        InputError: The package lmdb is missing, or the folder is of another format, damaged or without a file.
     """
 
     def __init__(self, folder: str | Path) -> None:
         lmdb = import_lmdb()
         self.folder = os.path.abspath(folder)
+        if missing := _missing(folder):
+            raise InputError(f'{folder} holds packed pictures without {" and ".join(missing)}: pack them again')
         with self._needed(ValueError, AttributeError):
             self.manifest = json.loads(Path(self.folder, MANIFEST).read_text())
             found = self.manifest.get('format')

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
@@ -28,6 +29,8 @@ _LONGEST_NAME = 511  # bytes, LMDB's
 _ROOM = 1 << 40  # bytes that the file may grow to
 _SAMPLE = 200  # pictures that the size is estimated from
 _PER_COMMIT = 1000
+# LMDB's pages and nodes in bytes: a leaf holds at least two nodes, larger contents have pages of their own.
+_PAGE, _PAGE_HEADER, _NODE_HEADER, _LARGEST_NODE = 4096, 16, 10, 2038
 
 
 class PackSettings(NamedTuple):
@@ -47,6 +50,22 @@ class PackSettings(NamedTuple):
             raise InputError(f'the short side must be at least 1 px, but is {self.short_side}')
         if not 1 <= self.quality <= 100:
             raise InputError(f"a JPEG's quality lies in 1..100, but is {self.quality}")
+
+
+def stored_size(name: str, content: bytes) -> float:
+    """Bytes that a picture takes in the file, its share of a page that it does not fill included."""
+    node, own_pages = _NODE_HEADER + len(os.fsencode(name)), 0
+    if node + len(content) <= _LARGEST_NODE:
+        node += len(content)
+    else:
+        node, own_pages = node + 8, math.ceil((_PAGE_HEADER + len(content)) / _PAGE)
+    # A full page gives its last node to the next one.
+    return _PAGE * (own_pages + 1 / ((_PAGE - _PAGE_HEADER) // node - 1))
+
+
+def readable_size(size: float) -> str:
+    """Bytes as people read them."""
+    return f'{size / 1e9:.2f} GB' if size >= 1e9 else f'{size / 1e6:.1f} MB'
 
 
 def packed_file(content: bytes, settings: PackSettings) -> bytes:
@@ -88,7 +107,7 @@ class Packing:
         settings: How.
 
     Raises:
-        InputError: Settings out of range, no pictures, something at ``out``, or no package lmdb.
+        InputError: Settings out of range, no pictures, something at ``out``, ``out`` in ``source``, or no package lmdb.
     """
 
     def __init__(self, source: str | Path, out: str | Path, settings: PackSettings) -> None:
@@ -99,6 +118,8 @@ class Packing:
             raise InputError(f'{out} is there already: name another folder')
         if not self.out.absolute().parent.is_dir():
             raise InputError(f'there is no folder {self.out.absolute().parent} to write to')
+        if self.out.resolve().is_relative_to(Path(source).resolve()):
+            raise InputError(f'{out} lies in {source}, which is to be packed: name a folder outside')
         self.table = scan_folder(self.source, IMAGE_EXTENSIONS)
 
     def __len__(self) -> int:
@@ -115,12 +136,13 @@ class Packing:
             InputError: The disk has less.
         """
         chosen = {int(index) for index in np.linspace(0, len(self) - 1, min(_SAMPLE, len(self)))}
-        sizes = [len(packed) for packed in map(self._pack, map(self.name, sorted(chosen))) if isinstance(packed, bytes)]
+        names = [self.name(index) for index in sorted(chosen)]
+        sizes = [stored_size(name, packed) for name in names if isinstance(packed := self._pack(name), bytes)]
         needed = int(sum(sizes) / len(chosen) * len(self))
         free = shutil.disk_usage(self.out.absolute().parent).free
         if needed > free:
-            raise InputError(f'the pictures would take about {needed / 1e9:.1f} GB packed, but {free / 1e9:.1f} GB are '
-                             f'free at {self.out.absolute().parent}')
+            raise InputError(f'the pictures would take about {readable_size(needed)} packed, but {readable_size(free)} '
+                             f'are free at {self.out.absolute().parent}')
         return needed
 
     def _pack(self, name: str) -> bytes | str:
@@ -137,11 +159,12 @@ class Packing:
         with multiprocessing.get_context('fork').Pool(workers) as pool:
             yield pool.imap(pack, names, chunksize=16)
 
-    def run(self, workers: int = 1) -> dict:
+    def run(self, workers: int = 1, progress: Callable[[int], None] = lambda done: None) -> dict:
         """Write the packed pictures; ``out`` appears when they are whole and on the disk.
 
         Args:
             workers: Processes that decode and encode; the bytes are the same for any number.
+            progress: Called after each picture with the number of those that are done.
 
         Returns:
             The manifest.
@@ -151,17 +174,17 @@ class Packing:
         """
         part = self._empty_part()
         try:
-            manifest = self._write(part, workers)
+            manifest = self._write(part, workers, progress)
             part.rename(self.out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
         sync(self.out.absolute().parent)
         return manifest
 
-    def _write(self, part: Path, workers: int) -> dict:
+    def _write(self, part: Path, workers: int, progress: Callable[[int], None]) -> dict:
         skipped: dict[str, str] = {}
         with self._packed(workers) as packed:
-            self._write_data(part, packed, skipped)
+            self._write_data(part, packed, skipped, progress)
         names = [name for name in map(self.name, range(len(self))) if name not in skipped]
         if not names:
             raise InputError(f'none of the {len(self)} pictures in {self.source} could be read')
@@ -183,7 +206,8 @@ class Packing:
             shutil.rmtree(part)
         return part
 
-    def _write_data(self, folder: Path, packed: Iterator[bytes | str], skipped: dict[str, str]) -> None:
+    def _write_data(self, folder: Path, packed: Iterator[bytes | str], skipped: dict[str, str],
+                    progress: Callable[[int], None]) -> None:
         indices = iter(range(len(self)))
         with import_lmdb().open(str(folder), map_size=_ROOM, lock=False) as environment:
             while batch := list(islice(indices, _PER_COMMIT)):
@@ -193,6 +217,7 @@ class Packing:
                             skipped[self.name(index)] = content
                         else:
                             transaction.put(os.fsencode(self.name(index)), content)
+                        progress(index + 1)
             environment.sync(True)
 
     @staticmethod

@@ -1,10 +1,13 @@
 """Pictures packed in one file."""
 import hashlib
+import itertools
 import json
 import pickle
+import runpy
 import sys
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmengine.fileio as fileio
 import numpy as np
@@ -108,17 +111,42 @@ class TestWriting:
         assert UnlabelledImages(str(tmp_path / 'packed')).get_data_info(0)['img_path'].endswith('packed/a 1.jpg')
 
     def test_the_size_is_estimated(self, source, tmp_path, monkeypatch):
-        packing = Packing(source, tmp_path / 'packed', PackSettings(16))
-        assert 1000 < packing.check_room() < 5000
         for name in 'ab':  # as many bytes as one another
             write(tmp_path / 'equal' / name / 'a.jpg', (20, 16))
-        size = (tmp_path / 'equal' / 'a' / 'a.jpg').stat().st_size
+        size = packed_writing.stored_size('a/a.jpg', (tmp_path / 'equal' / 'a' / 'a.jpg').read_bytes())
         for sample in (1, 2, 200):
             monkeypatch.setattr(packed_writing, '_SAMPLE', sample)
-            assert Packing(tmp_path / 'equal', tmp_path / 'packed', PackSettings(16)).check_room() == 2 * size
+            assert Packing(tmp_path / 'equal', tmp_path / 'packed', PackSettings(16)).check_room() == int(2 * size)
         monkeypatch.setattr(packed_writing.shutil, 'disk_usage', lambda folder: type('usage', (), dict(free=10)))
-        with pytest.raises(InputError, match='would take about 0.0 GB packed, but 0.0 GB are free at'):
-            packing.check_room()
+        with pytest.raises(InputError, match='would take about 0.0 MB packed, but 0.0 MB are free at'):
+            Packing(source, tmp_path / 'packed', PackSettings(16)).check_room()
+
+    @pytest.mark.parametrize('size', [100, 900, 2000, 2100, 4000, 9000])
+    def test_the_estimate_counts_pages(self, tmp_path, monkeypatch, size):
+        (tmp_path / 'source').mkdir()
+        for number in range(300):
+            (tmp_path / 'source' / f'{number:03}.jpg').touch()
+        monkeypatch.setattr(packed_writing, '_try_to_pack', lambda name, source, settings: bytes(size))
+        packing = Packing(tmp_path / 'source', tmp_path / 'packed', PackSettings())
+        estimate = packing.check_room()
+        packing.run()
+        written = (tmp_path / 'packed' / 'data.mdb').stat().st_size
+        assert estimate == pytest.approx(written, rel=.05, abs=5 * 4096)
+
+    @pytest.mark.parametrize('size, told', [(1.5e9, '1.50 GB'), (999e6, '999.0 MB'), (24_576, '0.0 MB')])
+    def test_sizes_in_words(self, size, told):
+        assert packed_writing.readable_size(size) == told
+
+    def test_the_tool_tells_how_far_it_is(self, source, tmp_path, monkeypatch, capsys):
+        tool = runpy.run_path(str(Path(__file__).parents[2] / 'tools' / 'pack_images.py'))
+        seconds = itertools.count(0, 15)
+        monkeypatch.setitem(tool['main'].__globals__, 'time', SimpleNamespace(monotonic=lambda: next(seconds)))
+        monkeypatch.setattr(sys, 'argv', ['pack_images.py', str(source), str(tmp_path / 'packed')])
+        tool['main']()
+        first, *told, left_out, last = capsys.readouterr().out.splitlines()
+        assert first == '5 pictures; estimate: 0.0 MB packed'
+        assert told == ['2 of 5 pictures in 30 s', '4 of 5 pictures in 60 s']
+        assert left_out.startswith('left out a/broken.jpg: could not read') and last.startswith('4 pictures packed in')
 
     @pytest.mark.parametrize('settings, reason', [
         (dict(short_side=0), 'at least 1 px, but is 0'), (dict(quality=101), r'in 1..100, but is 101')])
@@ -129,6 +157,8 @@ class TestWriting:
     def test_places_that_cannot_be_written(self, source, tmp_path):
         with pytest.raises(InputError, match='source is there already: name another folder'):
             pack(source, source)
+        with pytest.raises(InputError, match='packed lies in .*source, which is to be packed: name a folder outside'):
+            pack(source, source / 'a' / '..' / 'packed')
         with pytest.raises(InputError, match='there is no folder .*nowhere to write to'):
             pack(source, tmp_path / 'nowhere' / 'packed')
 
@@ -213,6 +243,12 @@ class TestReading:
         damaged = (packed / file).read_bytes()[content] if isinstance(content, slice) else content
         (packed / file).write_bytes(damaged)
         with pytest.raises(InputError, match=f'packed is not whole: pack the pictures again .*{reason}'):
+            UnlabelledImages(str(packed))
+
+    @pytest.mark.parametrize('file', ['data.mdb', 'pictures.txt', 'manifest.json'])
+    def test_folders_without_a_file_are_refused(self, packed, file):
+        (packed / file).unlink()
+        with pytest.raises(InputError, match=f'packed holds packed pictures without {file}: pack them again'):
             UnlabelledImages(str(packed))
 
     def test_other_formats_are_refused(self, packed):
