@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from mim_plugins.analysis.expected_scaling import (
@@ -49,6 +52,20 @@ def test_what_it_does_not_hide_does():
 def test_the_last_bucket_is_never_hidden():
     cluster = Cluster(gpus_per_node=2, nvlink=100., achieved=1., latency=0., overlap=1., bucket=8, flops=1.)
     assert expected_scaling(Training(parameters=5, forward_flops=1e9, images=1), 2, cluster)['exposed'] == 8 / 100
+
+
+def test_the_table_in_the_documentation():
+    text = (Path(__file__).parents[2] / 'docs' / 'scaling.md').read_text()
+    rows = re.findall(r'^\| .* \(([\d.]+) M, ([\d.]+)[^)]*\) \| (\d+) \| (.*) \|$', text, re.MULTILINE)
+    assert len(rows) == 3
+    for millions, gflops, images, told in rows:
+        training = Training(round(1e6 * float(millions)), 1e9 * float(gflops), int(images))
+        near, slow, fast = (expected_scaling(training, gpus, Cluster(network=gbits / 8 * 1e9))
+                            for gpus, gbits in ((8, 400), (64, 200), (64, 400)))
+        assert told.split(' | ') == [
+            f'{1000 * fast["compute"]:.1f} ms',
+            f'{1000 * slow["all_reduce"]:.1f} / {1000 * fast["all_reduce"]:.1f} ms',
+            *(f'{found["speedup"]:.1f} x ({100 * found["efficiency"]:.1f} %)' for found in (near, slow, fast))]
 
 
 @pytest.mark.parametrize('sharding, parameters, moments', [
