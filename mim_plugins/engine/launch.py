@@ -4,6 +4,7 @@ Only mmengine is imported here, so that a wrong path is told before mmpretrain's
 """
 import inspect
 import logging
+import warnings
 from argparse import Namespace
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -257,6 +258,8 @@ def prepare_training(args: Namespace) -> Config:
         raise InputError(f'--encoder starts a training, but this one goes on from {cfg.load_from}: leave one out')
     if getattr(args, 'fast_loading', False):
         use_fast_loading(cfg)
+    if cfg.optim_wrapper.get('accumulative_counts', 1) > 1:  # schedules go on with every batch
+        warnings.filterwarnings('ignore', r'Detected call of `scheduler\.step\(\)` before `optimizer\.step\(\)`')
     _set_precision(cfg, args.amp)
     set_compilation(cfg, getattr(args, 'compile', None))
     processes = world_size(args.launcher)

@@ -61,8 +61,8 @@ def learning_rates(images, work_dir, **options) -> list[float]:
     return rates
 
 
-def test_schedules_move_as_with_the_large_batch(images, tmp_path):
-    """Within what the schedule moves in one step of the large batch."""
+def test_schedules_move_as_with_the_large_batch(images, tmp_path, recwarn):
+    """Within what the schedule moves in one step of the large batch, and without a warning that they go ahead."""
     large = learning_rates(images, tmp_path / 'large', **{'train_dataloader.batch_size': 4})
     small = learning_rates(images, tmp_path / 'small', **{
         'train_dataloader.batch_size': 2, 'optim_wrapper.accumulative_counts': 2})
@@ -70,6 +70,7 @@ def test_schedules_move_as_with_the_large_batch(images, tmp_path):
     moves = [abs(after - before) for before, after in zip(large, large[1:], strict=False)]
     assert all(abs(one - other) <= max(moves[max(0, step - 1):step + 1]) + 1e-9
                for step, (one, other) in enumerate(zip(large, small, strict=True)))
+    assert [str(warning.message) for warning in recwarn if 'Detected call' in str(warning.message)] == []
 
 
 def test_stages_that_would_cut_an_accumulation_are_refused(images, tmp_path):
