@@ -3,11 +3,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from mim_plugins.errors import InputError
 from mim_plugins.registry import TRANSFORMS
 
 from .crops import CenterCrop, RandomResizedCrop, ResizeOnly, SimpleResizedCrop
-from .jpeg_header import read_header
+from .jpeg_header import JPEGHeader, read_header
 from .loading import LoadRGBImage, decode_bgr, decode_errors
 from .scaled_decoding import Interpolation, choose_fraction, decode_jpeg, resize_region
 
@@ -30,6 +32,21 @@ def build_planned_crop(crop: dict) -> Any:
                          f"interpolation='bicubic' or 'bilinear', but the crop has backend={built.backend!r} and "
                          f'interpolation={built.interpolation!r}')
     return built
+
+
+def open_picture(loader: LoadRGBImage, results: dict) -> tuple[bytes, JPEGHeader | None, np.ndarray | None]:
+    """Read a sample's file, and decode what is no ordinary JPEG.
+
+    Returns:
+        Its bytes, and either the header of an ordinary JPEG or the decoded picture, uint8 [H, W, 3] in BGR.
+
+    Raises:
+        ImageDecodeError: As :class:`LoadRGBImage`.
+    """
+    with decode_errors(results['img_path']):
+        content = loader.read(results)
+        header = read_header(content)
+        return content, header, None if header else decode_bgr(content)
 
 
 @TRANSFORMS.register_module()
@@ -64,11 +81,8 @@ class LoadAndCrop(LoadRGBImage):
         self.margin = margin
 
     def transform(self, results: dict) -> dict:
-        with decode_errors(results['img_path']):
-            content = self.read(results)
-            header = read_header(content)
-            image = None if header else decode_bgr(content)
-        if image is not None:
+        content, header, image = open_picture(self, results)
+        if header is None:
             return self.crop(self.loaded(results, image, content))
         plan = self.crop.plan(header.size, results)
         fraction = choose_fraction(plan, self.margin)

@@ -12,9 +12,8 @@ from mim_plugins.ops.jpeg_crops import EncodedBatch, EncodedCrop
 from mim_plugins.registry import FUNCTIONS, TRANSFORMS
 
 from .flip import RandomFlip
-from .jpeg_header import read_header
-from .load_and_crop import build_planned_crop
-from .loading import LoadRGBImage, decode_bgr, decode_errors
+from .load_and_crop import build_planned_crop, open_picture
+from .loading import LoadRGBImage
 
 
 @TRANSFORMS.register_module()
@@ -23,9 +22,8 @@ class PackEncodedCrop(BaseTransform):
 
     ``inputs`` is an :class:`~mim_plugins.ops.jpeg_crops.EncodedCrop`: of an ordinary JPEG its bytes, the crop's place
     and the flip, drawn with the numbers that :class:`LoadAndCrop` and ``RandomFlip`` draw; of any other file the
-    finished crop. The loader needs
-    ``collate_fn=dict(type='mim_plugins.collate_encoded')``. A JPEG that is damaged behind its header stops the
-    training, for the device decodes whole batches.
+    finished crop. The loader needs ``collate_fn=dict(type='mim_plugins.collate_encoded')``. A JPEG that is damaged
+    behind its header stops the training, for the device decodes whole batches.
 
     Args:
         crop: As of :class:`LoadAndCrop`.
@@ -46,11 +44,8 @@ class PackEncodedCrop(BaseTransform):
         self.pack = PackInputs()
 
     def transform(self, results: dict) -> dict:
-        with decode_errors(results['img_path']):
-            content = self.loader.read(results)
-            header = read_header(content)
-            image = None if header else decode_bgr(content)
-        if image is not None:
+        content, header, image = open_picture(self.loader, results)
+        if header is None:
             return self._finished(self.flip(self.crop(self.loader.loaded(results, image, content))))
         plan = self.crop.plan(header.size, results)
         drawn = self.flip(dict(img=np.zeros((1, 1, 3), np.uint8)))
