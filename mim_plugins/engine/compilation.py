@@ -39,11 +39,22 @@ def set_compilation(cfg: Config, mode: str | None = None) -> None:
     if unknown := sorted(set(options) - set(OPTIONS)):
         raise InputError(f'unknown keys in compile: {", ".join(unknown)}; it takes {", ".join(OPTIONS)}, and not '
                          'dynamic, since each size is compiled by itself')
+    if isinstance(options.get('options'), dict):
+        options = {**options, 'options': _dotted(options['options'])}
     check_options(**options)
     accumulation = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
     check_accumulation(*(options.get(name) for name in ('backend', 'mode', 'options')), accumulation)
     others = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') != _HOOK]
     cfg.custom_hooks = [*others, dict(type=_HOOK, **options)]
+
+
+def _dotted(options: dict) -> dict:
+    """Inductor's options by names such as ``triton.cudagraphs``, whose dots nest on a command line."""
+    flat = {}
+    for name, value in options.items():
+        nested = isinstance(value, dict) and name not in torch._inductor.list_options()
+        flat.update({f'{name}.{part}': inner for part, inner in value.items()} if nested else {name: value})
+    return flat
 
 
 def check_options(parts: Sequence[str] | None = None, backend: str | Callable = 'inductor', mode: str | None = None,

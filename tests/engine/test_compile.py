@@ -222,6 +222,15 @@ class TestSwitch:
         assert 'compile' not in cfg
         assert cfg.custom_hooks == [others[0], dict(type='mim_plugins.CompileHook', **options)]
 
+    def test_options_with_dots_in_their_names_come_from_a_command_line(self):
+        cfg = Config({})
+        cfg.merge_from_dict({'compile.options.triton.cudagraphs': True, 'compile.options.max_autotune': True})
+        set_compilation(cfg)
+        assert cfg.custom_hooks[0].options == {'triton.cudagraphs': True, 'max_autotune': True}
+        cfg.merge_from_dict({'compile.options.triton.nonsense': 1})
+        with pytest.raises(InputError, match='unknown options of torch.compile: triton.nonsense;'):
+            set_compilation(cfg)
+
     @pytest.mark.parametrize('asked', [None, False])
     def test_off_is_off(self, asked):
         cfg = Config(dict(compile=asked))
