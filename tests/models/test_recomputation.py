@@ -1,4 +1,6 @@
 """Activation checkpointing: the same outputs, gradients and statistics from blocks that keep nothing."""
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -42,18 +44,25 @@ def run(model: nn.Module) -> torch.Tensor:
     return model(images.to(next(model.parameters())))[-1]
 
 
+def pair(make: Callable[..., nn.Module]) -> tuple[nn.Module, nn.Module]:
+    """A model and one that recomputes its blocks, with the same weights, to be trained."""
+    plain, frugal = make(), make(with_cp=True)
+    plain.init_weights()
+    frugal.load_state_dict(plain.state_dict())
+    for model in (plain, frugal):
+        model.train()
+    return plain, frugal
+
+
 @pytest.mark.parametrize('name', MODELS)
 class TestEverything:
 
     @pytest.mark.parametrize('mixed', [False, True])
     def test_changes_neither_outputs_nor_gradients_nor_statistics(self, name, mixed):
         make, _ = MODELS[name]
-        plain, frugal = make(), make(with_cp=True)
-        plain.init_weights()
-        frugal.load_state_dict(plain.state_dict())
+        plain, frugal = pair(make)
         results = []
         for model in (plain, frugal):
-            model.train()
             if not mixed:
                 model.double()
             torch.manual_seed(1)
@@ -110,12 +119,9 @@ def test_cumulative_statistics_count_each_batch_once_as_well():
 @pytest.mark.parametrize('name', ['vit', 'cmt', 'twins'])
 def test_works_under_compile(name):
     make, _ = MODELS[name]
-    plain, frugal = make(), make(with_cp=True)
-    plain.init_weights()
-    frugal.load_state_dict(plain.state_dict())
+    plain, frugal = pair(make)
     results = []
     for model in (plain, frugal):
-        model.train()
         for module in model.modules():
             if hasattr(module, 'drop_prob'):
                 module.drop_prob = 0.  # a compiled graph draws other numbers
