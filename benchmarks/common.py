@@ -15,6 +15,8 @@ from machine import machine
 
 # Where results go; a trial run of everything sets another folder.
 RESULTS = Path(os.environ.get('BENCHMARK_RESULTS', Path(__file__).parent / 'results'))
+# glibc keeps what was freed, in each run another part of it, unless blocks from this size on are mapped one by one.
+_MAPPED_FROM = 2**20
 
 
 def default_device() -> torch.device:
@@ -57,9 +59,12 @@ def interleaved(candidates: dict[str, Callable[[], object]], runs: int = 9) -> d
 def in_own_process(function: Callable, *args: object) -> Any:
     """What a function of a module gives in a fresh process, so that nothing of this one counts for its memory.
 
+    Large tensors that it frees go back to the system at once, so that its resident memory is that of living ones.
+
     Raises:
         BrokenProcessPool: The process died, as it does when the memory does not suffice.
     """
+    os.environ.setdefault('MALLOC_MMAP_THRESHOLD_', str(_MAPPED_FROM))  # for processes that begin from here on
     with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
         return pool.submit(function, *args).result()
 
