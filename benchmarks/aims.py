@@ -102,7 +102,7 @@ AIMS: dict[str, Group] = {
     ], on_cpu=(8, 7)),
     'mae': Group(('MAE ViT-B 224', 'mmpretrain MAE ViT-B 224'), [
         faster('MAE ViT-B 224', 'mmpretrain MAE ViT-B 224', cuda=1.2),
-    ]),
+    ], on_cpu=(4, 9)),
     'targets': Group((_VIT, 'PixMIM ViT-B 224'), [
         Aim('seconds', ('HOG target 128', 'low-pass target 128'), _VIT, _FEW),
         Aim('seconds', ('HOG target 224', 'low-pass target 224'), 'PixMIM ViT-B 224', _FEW),

@@ -12,6 +12,8 @@ import torch
 from mim_plugins.check_env import MMPRETRAIN, installed_version
 
 ROOT = Path(__file__).parents[1]
+# What runs of benchmarks write themselves, and nothing that they measure.
+_WRITTEN = (':!benchmarks/results', ':!benchmarks/README.md')
 THREAD_SETTINGS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')
 # Tensor cores, bfloat16 without sparsity, float32 accumulation: the makers' data sheets.
 PEAK_TFLOPS = {
@@ -50,7 +52,7 @@ def machine() -> dict[str, str | int | float | bool]:
         'timm': timm.__version__,
         'mmpretrain': installed_version(MMPRETRAIN) or 'none',
         'commit': _first_line('git', 'describe', '--always'),
-        'dirty': bool(_first_line('git', 'status', '--porcelain', '--untracked-files=no')),
+        'dirty': bool(_first_line('git', 'status', '--porcelain', '--untracked-files=no', '--', *_WRITTEN)),
         'command': shlex.join(['python', f'benchmarks/{Path(sys.argv[0]).name}', *sys.argv[1:]]),
     }
     if torch.cuda.is_available():
