@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 
 import torch
@@ -39,14 +40,14 @@ class EncodedCrop:
         return self.content.shape if self.content.ndim == 3 else torch.Size((3, *self.scale))
 
     def cut(self, image: Tensor) -> Tensor:
-        """The crop uint8 [3, H, W] of the whole picture uint8 [3, h, w]."""
+        """The crop float32 [3, H, W], beyond 0..255 where interpolation overshoots, of a picture uint8 [3, h, w]."""
         top, left, bottom, right = self.region
         part = image[None, :, top:bottom, left:right].float()
         part = F.interpolate(part, self.resized, mode=self.interpolation, antialias=True, align_corners=False)
         if self.padding:
             part = F.pad(part, [self.padding] * 4, mode='reflect')
         (top, left), (height, width) = self.start, self.scale
-        part = part[0, :, top:top + height, left:left + width].round().clamp(0, 255).to(torch.uint8)
+        part = part[0, :, top:top + height, left:left + width]
         return part.flip(-1) if self.flip else part
 
 
@@ -92,8 +93,33 @@ def decode_crops(crops: Sequence[EncodedCrop], device: torch.device | str) -> Te
     Raises:
         RuntimeError: A JPEG is damaged.
     """
-    encoded = [crop.content for crop in crops if crop.content.ndim == 1]
-    decoded = iter(decode_jpeg(encoded, mode=ImageReadMode.RGB, device=device) if encoded else [])
-    return torch.stack([
-        crop.cut(next(decoded)).flip(0) if crop.content.ndim == 1 else crop.content.to(device, non_blocking=True)
-        for crop in crops])
+    device = torch.device(device)
+    if device.type != 'cuda':
+        return _decode(crops, device)
+    # nvJPEG writes to fresh memory without regard to what is queued on it: here that can only be what was waited for.
+    own, current = _stream(device), torch.cuda.current_stream(device)
+    own.synchronize()
+    with torch.cuda.stream(own):
+        images = _decode(crops, device)
+    current.wait_stream(own)
+    images.record_stream(current)
+    return images
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
+
+
+def _decode(crops: Sequence[EncodedCrop], device: torch.device) -> Tensor:
+    encoded = [crop for crop in crops if crop.content.ndim == 1]
+    finished = [crop.content.to(device, non_blocking=True) for crop in crops if crop.content.ndim == 3]
+    if not encoded:
+        return torch.stack(finished)
+    pictures = decode_jpeg([crop.content for crop in encoded], mode=ImageReadMode.RGB, device=device)
+    cut = torch.stack([crop.cut(picture) for crop, picture in zip(encoded, pictures, strict=True)])
+    cut = cut.round_().clamp_(0, 255).to(torch.uint8).flip(1)
+    if not finished:
+        return cut
+    parts = {1: iter(cut), 3: iter(finished)}
+    return torch.stack([next(parts[crop.content.ndim]) for crop in crops])
