@@ -1,10 +1,13 @@
 import sys
+from argparse import Namespace
 
 import pytest
 import torch
+from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from mim_plugins.analysis.curves import read_scalars
 from mim_plugins.engine.optim import ShardedOptimizer
+from mim_plugins.engine.optim.sharded import _Sharded
 from mim_plugins.errors import InputError
 
 from .conftest import DEMO, ROOT, run_tool, small_run
@@ -16,6 +19,18 @@ def test_one_process_gets_the_plain_optimizer():
     parameter = torch.nn.Parameter(torch.zeros(2))
     optimizer = ShardedOptimizer([dict(params=[parameter], lr=.5)], 'AdamW', lr=.1, weight_decay=0.)
     assert type(optimizer) is torch.optim.AdamW and optimizer.param_groups[0]['lr'] == .5
+
+
+@pytest.mark.parametrize('options, place', [(dict(fused=True), 'meta'), (dict(capturable=True), 'meta'), ({}, 'cpu')])
+def test_steps_go_where_the_optimizer_counts(monkeypatch, options, place):
+    """torch puts what it loads of them on the host."""
+    monkeypatch.setattr(ZeroRedundancyOptimizer, 'load_state_dict', lambda self, state_dict: None)
+    parameter, other = (torch.nn.Parameter(torch.zeros(2, device='meta')) for _ in range(2))
+    sharded = object.__new__(_Sharded)
+    state = {parameter: dict(step=torch.tensor(3.)), other: {}}
+    sharded.optim = Namespace(param_groups=[dict(params=[parameter, other], **options)], state=state)
+    sharded.load_state_dict({})
+    assert state[parameter]['step'].device.type == place and not state[other]
 
 
 @pytest.mark.parametrize('name', ['Adamm', 'lr_scheduler'])

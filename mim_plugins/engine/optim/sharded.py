@@ -32,4 +32,17 @@ def ShardedOptimizer(params: Iterable, optimizer_type: str, **options: Any) -> O
     if not (isinstance(kind, type) and issubclass(kind, Optimizer)):
         raise InputError(f'optimizer_type must name an optimizer of torch.optim, but is {optimizer_type!r}')
     params = list(params)
-    return kind(params, **options) if get_world_size() == 1 else ZeroRedundancyOptimizer(params, kind, **options)
+    return kind(params, **options) if get_world_size() == 1 else _Sharded(params, kind, **options)
+
+
+class _Sharded(ZeroRedundancyOptimizer):
+    """torch's, which goes on from a checkpoint with optimizers that keep their steps on the device."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for group in self.optim.param_groups:
+            on_device = group.get('fused') or group.get('capturable')
+            for parameter in group['params'] if on_device else ():
+                state = self.optim.state[parameter]
+                if 'step' in state:  # torch has put it on the host
+                    state['step'] = state['step'].to(parameter.device)
