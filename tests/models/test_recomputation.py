@@ -105,6 +105,15 @@ def test_each_batch_counts_once():
     assert block[1].num_batches_tracked == 3
 
 
+def test_norms_still_have_something_to_count_with():
+    """SyncBatchNorm, which only runs on a GPU, asks for it."""
+    block, seen = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)), []
+    block[1].register_forward_pre_hook(lambda norm, inputs: seen.append(norm.num_batches_tracked is not None))
+    recompute_blocks([block])
+    block(torch.randn(4, 2, 3, 3)).square().sum().backward()
+    assert seen == [True, True]
+
+
 def test_cumulative_statistics_count_each_batch_once_as_well():
     plain, block = (nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, momentum=None)) for _ in range(2))
     block.load_state_dict(plain.state_dict())

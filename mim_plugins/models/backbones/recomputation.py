@@ -34,8 +34,9 @@ def _keep_statistics(block: nn.Module) -> Iterator[None]:
     """Let no BatchNorm update its running statistics: a batch that comes again would count twice."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:  # they still have to read their statistics: the backward wants what the forward kept
-        norm.momentum, norm.num_batches_tracked = 0., None
+    for norm, (_, batches) in zip(norms, kept, strict=True):
+        # They still read statistics, for the backward wants what the forward kept, and SyncBatchNorm has to count.
+        norm.momentum, norm.num_batches_tracked = 0., None if batches is None else batches.clone()
     try:
         yield
     finally:
