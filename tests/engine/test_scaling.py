@@ -37,6 +37,16 @@ def test_one_process_is_left_alone(groups):
     assert cfg.to_dict() == config('none').to_dict() and groups == []
 
 
+def test_mmengine_finds_the_place_on_the_machine(monkeypatch):
+    """With GPUs it joins the processes by itself, and asks for this also where MPI has started them."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.delenv('LOCAL_RANK')
+    for name, value in PLACES['mpi'].items():
+        monkeypatch.setenv(name, value)
+    set_parallel(config('mpi'))
+    assert os.environ['LOCAL_RANK'] == '1'
+
+
 @pytest.mark.parametrize('launcher', PLACES)
 def test_processes_on_cpus_meet_over_gloo(monkeypatch, groups, launcher):
     for name in PLACES['pytorch']:

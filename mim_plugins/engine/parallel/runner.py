@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,7 +35,12 @@ class ShardedRunner(Runner):
         model.init_weights()
         for value in model.state_dict().values():
             broadcast(value)
-        return shard(model, self._dtype())
+        dtype = self._dtype()
+        model = shard(model, dtype)
+        if dtype != torch.float32:  # training has its autocast, but mmengine's other loops have none by default
+            for name in ('val_step', 'test_step'):
+                setattr(model, name, torch.autocast(get_device(), dtype)(getattr(model, name)))
+        return model
 
     def _dtype(self) -> torch.dtype:
         wrapper = self.cfg.get('optim_wrapper') or {}
@@ -66,6 +72,11 @@ class ShardedRunner(Runner):
         if fn_name == 'before_save_checkpoint':
             given['checkpoint'].update(self._whole)
         super().call_hook(fn_name, **given)
+
+    def resume(self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True,
+               map_location: str | Callable = 'cpu') -> None:
+        """Go on from a checkpoint, which is read into main memory: no device has to hold all of it."""
+        super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
 
     def save_checkpoint(self, *args: Any, save_optimizer: bool = True, **options: Any) -> None:
         """Gather what is spread, in all processes, and let the first one save it; arguments are mmengine's."""

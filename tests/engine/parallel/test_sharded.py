@@ -6,6 +6,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank
+from mmengine.runner import Runner
+from mmpretrain.structures import DataSample
 from torch import nn
 from torch.distributed.tensor import DTensor
 
@@ -33,7 +35,8 @@ def test_a_model_without_blocks_is_refused():
 
 
 def in_a_group() -> dict[str, object]:
-    return dict(compared=compare_all(), state=saving_and_loading(), half=half_precision(), start=started())
+    return dict(compared=compare_all(), state=saving_and_loading(), half=half_precision(), start=started(),
+                validated=validated())
 
 
 @pytest.fixture(scope='module')
@@ -99,6 +102,31 @@ def started() -> dict[str, torch.Tensor]:
     torch.manual_seed(get_rank())
     model = MODELS.build(Config.fromfile(DEMO).model)
     return whole(ShardedRunner.wrap_model(runner(), None, model).state_dict())
+
+
+def validated() -> list[torch.dtype]:
+    """Precisions that a block meets in a validation and a test of a run in bf16, whose loops have no autocast."""
+    model = MODELS.build(dict(type='mmpretrain.ImageClassifier', head=dict(
+        type='LinearClsHead', num_classes=2, in_channels=16), backbone=dict(
+            type='VisionTransformer', patch_size=16, img_size=32,
+            arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=32))))
+    model = ShardedRunner.wrap_model(runner(type='AmpOptimWrapper', dtype='bfloat16'), None, model)
+    seen = []
+    transformer_blocks_in(model)[0].register_forward_hook(lambda module, given, made: seen.append(made.dtype))
+    for step in (model.val_step, model.test_step):
+        step(dict(inputs=torch.zeros(2, 3, 32, 32), data_samples=[DataSample(), DataSample()]))
+    return seen
+
+
+def test_bf16_runs_can_be_validated(results):
+    assert [found['validated'] for found in results] == [[torch.bfloat16] * 2] * 2
+
+
+def test_checkpoints_are_read_into_main_memory(monkeypatch):
+    read = []
+    monkeypatch.setattr(Runner, 'resume', lambda self, *given: read.append(given))
+    runner().resume('epoch_1.pth')
+    assert read == [('epoch_1.pth', True, True, 'cpu')]
 
 
 def runner(distributed: bool = True, **wrapper) -> ShardedRunner:
