@@ -1,3 +1,5 @@
+import operator
+
 import pytest
 import torch
 from mmengine.logging import MessageHub
@@ -88,6 +90,11 @@ def test_resumed_preprocessor_draws_what_the_first_would_have(iteration):
         return masks
 
     assert all(map(torch.equal, draw(make(), range(6))[3:], draw(make(), range(3, 6))))
+
+
+def test_samples_that_nobody_reads_are_not_copied():
+    given = batch()
+    assert all(map(operator.is_, make()(given)['data_samples'], given['data_samples']))
 
 
 def test_sample_masks_on_the_grid_that_mmpretrain_wants():

@@ -117,7 +117,11 @@ class MaskingDataPreprocessor(SelfSupDataPreprocessor):
             raise InputError(f'images must come stacked, but are a {type(images).__name__} of {len(images)}: the '
                              "loader needs collate_fn=dict(type='default_collate')")
         images = self.cast_data(images)
-        return super().forward(dict(inputs=images.flip(1) if self.swaps_channels else images, data_samples=samples))
+        images = images.flip(1) if self.swaps_channels else images
+        if self.sample_mask_stride:
+            return super().forward(dict(inputs=images, data_samples=samples))
+        # This package's algorithms do not look at samples; to copy 256 of them takes as long as some steps on a GPU.
+        return {**super().forward(dict(inputs=images, data_samples=[])), 'data_samples': samples}
 
     def _check_channels(self, shape: torch.Size) -> None:
         if len(shape) != 3:
