@@ -79,6 +79,12 @@ def check_options(parts: Sequence[str] | None = None, backend: str | Callable = 
         raise InputError(f'fullgraph of torch.compile must be True or False, but is {fullgraph!r}')
 
 
+def records_graphs(backend: str | Callable | None, mode: str | None, options: dict | None) -> bool:
+    """Whether a compilation with these arguments of ``torch.compile`` records CUDA graphs."""
+    switched_on = torch._inductor.list_mode_options(mode) if mode else options or {}
+    return backend == 'cudagraphs' or bool(switched_on.get('triton.cudagraphs'))
+
+
 def check_accumulation(backend: str | Callable | None, mode: str | None, options: dict | None,
                        accumulation: int) -> None:
     """Refuse CUDA graphs where gradients outlive a forward: they lie in memory that the next one writes over.
@@ -86,8 +92,7 @@ def check_accumulation(backend: str | Callable | None, mode: str | None, options
     Raises:
         InputError: Both come together.
     """
-    switched_on = torch._inductor.list_mode_options(mode) if mode else options or {}
-    if accumulation > 1 and (backend == 'cudagraphs' or switched_on.get('triton.cudagraphs')):
+    if accumulation > 1 and records_graphs(backend, mode, options):
         raise InputError(f'compiling with CUDA graphs ({mode or options or backend}) loses gradients that accumulate, '
                          f'but optim_wrapper.accumulative_counts is {accumulation}: choose the mode default or '
                          'max-autotune-no-cudagraphs, or do not accumulate')

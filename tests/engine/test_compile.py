@@ -2,6 +2,7 @@
 import inspect
 import itertools
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +203,22 @@ class TestHook:
         with pytest.raises(InputError, match=sentence):
             set_compilation(Config(dict(compile=options, optim_wrapper=dict(accumulative_counts=2))))
         set_compilation(Config(dict(compile=options, optim_wrapper=dict(type='OptimWrapper'))))
+
+    @pytest.mark.parametrize('recipe, inside', [
+        ('simmim_swin-micro_bs64_demo-32', 'PatchTokenFill'), ('mae_vit-micro_bs64_demo-32', 'TokenDropFill'),
+        ('mixmim_mixmim-micro_bs64_demo-32', 'MixFill'), ('fastmim_vit-micro_bs64_demo-32', None)])
+    def test_refuses_cuda_graphs_where_masks_enter_the_encoder(self, recipe, inside, monkeypatch):
+        monkeypatch.setattr('mim_plugins.engine.hooks.compile.check_backend', lambda *given, **options: None)
+        model = MODELS.build(Config.fromfile(DEMO.with_name(f'{recipe}.py')).model)
+        self.started(model, mode='max-autotune-no-cudagraphs')
+        refusal = pytest.raises(InputError, match=f'recorded anew in each step, because {inside} hands masks to the en')
+        with refusal if inside else nullcontext():
+            self.started(model, mode='reduce-overhead')
+
+    def test_refuses_cuda_graphs_with_fsdp(self, small_model, monkeypatch):
+        monkeypatch.setattr('mim_plugins.engine.hooks.compile.FSDPModule', torch.nn.Module)
+        with pytest.raises(InputError, match='because FSDP gathers parameters at another place'):
+            self.started(small_model, mode='max-autotune')
 
     def test_accumulates_without_cuda_graphs(self):
         for mode in ('default', 'max-autotune-no-cudagraphs'):

@@ -4,10 +4,11 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from ...errors import InputError
 from ...registry import HOOKS
-from ..compilation import check_accumulation, check_backend, check_options, compile_in_place
+from ..compilation import check_accumulation, check_backend, check_options, compile_in_place, records_graphs
 from ..parts import part_of, unwrapped
 
 _USUAL = ('backbone', 'neck')
@@ -32,7 +33,8 @@ class CompileHook(Hook):
 
     Raises:
         InputError: An argument that ``torch.compile`` does not know, or both mode and options; when a training starts,
-            parts that are not there, a backend that does not work on this machine, or CUDA graphs with accumulation.
+            parts that are not there, a backend that does not work on this machine, or CUDA graphs with accumulation,
+            with FSDP, or with a fill that hands its masks to the inside of the encoder.
     """
     priority = 'LOW'
 
@@ -46,7 +48,10 @@ class CompileHook(Hook):
         torch.compiler.set_stance('default')  # an evaluation that was broken off leaves another
         found = self._found(runner.model)
         accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-        check_accumulation(self._options['backend'], self._options['mode'], self._options['options'], accumulation)
+        how = [self._options[name] for name in ('backend', 'mode', 'options')]
+        check_accumulation(*how, accumulation)
+        if records_graphs(*how):
+            self._check_addresses(runner.model)
         check_backend(next(runner.model.parameters()).device, **self._options)
         for part in found.values():
             compile_in_place(part, **self._options)
@@ -64,6 +69,16 @@ class CompileHook(Hook):
         torch.compiler.set_stance('default')
 
     before_test, after_test = before_val, after_val
+
+    @staticmethod
+    def _check_addresses(model: nn.Module) -> None:
+        """Refuse CUDA graphs over what lies at another place in each step, so that they were recorded each time."""
+        fill = getattr(unwrapped(model), 'fill', None)
+        moving = 'FSDP gathers parameters' if isinstance(model, FSDPModule) else (
+            f'{type(fill).__name__} hands masks to the encoder' if getattr(fill, 'enters_encoder', False) else '')
+        if moving:
+            raise InputError(f'CUDA graphs would be recorded anew in each step, because {moving} at another place in '
+                             'memory each time: choose the mode default or max-autotune-no-cudagraphs')
 
     def _found(self, model: nn.Module) -> dict[str, nn.Module]:
         """Parts to compile, by name."""

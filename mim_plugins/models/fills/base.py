@@ -10,8 +10,10 @@ class Fill(BaseModule):
 
     Attributes:
         drops_tokens: The encoder's features are of the visible places alone; the decoder has to insert the others.
+        enters_encoder: Masks are handed to modules inside of the encoder.
     """
     drops_tokens = False
+    enters_encoder = False
 
     def attach(self, encoder: nn.Module) -> None:
         """Prepare for an encoder; called once, when the model is built.

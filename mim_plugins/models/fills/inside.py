@@ -41,6 +41,7 @@ class HookFill(Fill):
     names for transfer, and the token's gradient flows inside the algorithm's own forward.
     """
 
+    enters_encoder = True
     patch: tuple[int, int]
 
     def __init__(self) -> None:

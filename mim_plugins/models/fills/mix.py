@@ -165,6 +165,7 @@ class MixFill(Fill):
         if difficulty not in _AIDS:
             raise InputError(f'the difficulty must be one of {", ".join(_AIDS)}, but is {difficulty!r}')
         self.difficulty = difficulty
+        self.enters_encoder = difficulty != 'none'
         self.aid = _AIDS[difficulty]()
 
     def attach(self, encoder: nn.Module) -> None:
