@@ -17,6 +17,7 @@ from machine import machine
 RESULTS = Path(os.environ.get('BENCHMARK_RESULTS', Path(__file__).parent / 'results'))
 # glibc keeps what was freed, in each run another part of it, unless blocks from this size on are mapped one by one.
 _MAPPED_FROM = 2**20
+_CALLS_ON_GPU = 10
 
 
 def default_device() -> torch.device:
@@ -37,21 +38,31 @@ def arguments(description: str, gpu_batch: int, cpu_batch: int, runs: int) -> ar
     return options(description, gpu_batch, cpu_batch, runs).parse_args()
 
 
-def interleaved(candidates: dict[str, Callable[[], object]], runs: int = 9) -> dict[str, dict[str, float]]:
+def interleaved(candidates: dict[str, Callable[[], object]], runs: int = 9,
+                calls: int | None = None) -> dict[str, dict[str, float]]:
     """Time candidates in turn, A B A B ..., after one warm-up each.
+
+    Args:
+        candidates: By name.
+        runs: Turns of each.
+        calls: In a turn, whose end is waited for once. None is one on a CPU and ten where there is a GPU, so that the
+            host runs ahead as in a training.
 
     Returns:
         Name -> ``median``, ``min`` and ``max`` in seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    on_gpu = torch.cuda.is_available()
+    calls = calls or (_CALLS_ON_GPU if on_gpu else 1)
     for run in range(runs + 1):
         for name, call in candidates.items():
             start = time.perf_counter()
-            call()
-            if torch.cuda.is_available():
+            for _ in range(calls):
+                call()
+            if on_gpu:
                 torch.cuda.synchronize()
             if run:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append((time.perf_counter() - start) / calls)
     return {name: dict(median=statistics.median(values), min=min(values), max=max(values))
             for name, values in seconds.items()}
 

@@ -98,7 +98,7 @@ def times_in_folders(folders: dict[int, Path]) -> dict[str, dict[str, float]]:
         write_pictures(folder, number)
         calls[str(number)] = per_picture(UnlabelledImages(str(folder), pipeline=[LoadAndCrop(CROP)]))
     return {name: {kind: value / DRAWN for kind, value in times.items()}
-            for name, times in interleaved(calls, runs=RUNS).items()}
+            for name, times in interleaved(calls, runs=RUNS, calls=1).items()}
 
 
 def start_of_list(root: Path, entries: int) -> dict[str, float]:

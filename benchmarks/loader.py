@@ -71,7 +71,7 @@ def one_pass(pipeline: Compose, paths: list[str]) -> None:
 
 def rates(calls: dict[str, Callable[[], object]], pictures: int, runs: int) -> dict[str, dict[str, float]]:
     """Pictures per second: median, least and most, and how many times the first one's."""
-    timed = interleaved(calls, runs)
+    timed = interleaved(calls, runs, calls=1)
     reference = timed[next(iter(timed))]['median']
     return {name: dict(per_second=pictures / times['median'], least=pictures / times['max'],
                        most=pictures / times['min'], ratio=reference / times['median'])
@@ -116,7 +116,7 @@ def stages(paths: list[str], size: int, runs: int) -> dict[str, float]:
         'resize': lambda: [resize_region(*given, 'bicubic') for given in zip(images, plans, fractions)],
         'flip and pack': lambda: [rest(dict(img=image, img_path='', img_shape=image.shape)) for image in results],
     }
-    return {name: times['median'] / len(paths) * 1e6 for name, times in interleaved(parts, runs).items()}
+    return {name: times['median'] / len(paths) * 1e6 for name, times in interleaved(parts, runs, calls=1).items()}
 
 
 def load_all(dataset: UnlabelledImages, workers: int) -> None:

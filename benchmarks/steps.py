@@ -83,16 +83,23 @@ def matmul(device: torch.device) -> Callable[[], torch.Tensor]:
 def prepare(names: tuple[str, ...], args: argparse.Namespace) -> tuple[dict[str, Step], dict, dict[str, str]]:
     """Steps that have run once, what they need, and why others could not be had."""
     steps, figures, failed = {}, {}, {}
-    for name in names:
+
+    def attempt(kept: dict, name: str, call: Callable[[], object]) -> None:
         try:
-            needed = in_own_process(needs, name, args)
-            step = build(name, args)
-            step()
+            kept[name] = call()
         except Exception as error:  # whatever it is, the others can still be compared
             failed[name] = reason(error)
-        else:
-            steps[name], figures[name] = step, needed
-    return steps, figures, failed
+
+    def started(name: str) -> Step:
+        step = build(name, args)
+        step()
+        return step
+
+    for name in names:  # before this process takes memory of the device
+        attempt(figures, name, lambda name=name: in_own_process(needs, name, args))
+    for name in list(figures):
+        attempt(steps, name, lambda name=name: started(name))
+    return steps, {name: figures[name] for name in steps}, failed
 
 
 def run_group(group: Group, args: argparse.Namespace) -> dict:
