@@ -30,7 +30,9 @@ def set_compilation(cfg: Config, mode: str | None = None) -> None:
     """
     asked = cfg.pop('compile', None)
     if mode is not None:
-        asked = {**(asked if isinstance(asked, dict) else {}), 'mode': mode}
+        asked = dict(asked) if isinstance(asked, dict) else {}
+        if mode != MODES[0] or not asked.get('options'):  # options go with torch's default mode, and with no other
+            asked['mode'] = mode
     if not asked and not isinstance(asked, dict):
         return
     options = {} if asked is True else asked
@@ -118,8 +120,8 @@ def check_backend(device: torch.device, backend: str | Callable, **options: Any)
     except Exception as error:  # whatever compilers and drivers raise
         cause = getattr(error, 'inner_exception', error)
         reason = next((line for line in str(cause).splitlines() if line.strip()), 'no reason is given')
-        raise InputError(f'torch.compile with backend={backend!r} does not work here, so train without compile or '
-                         f'install what is missing: {type(cause).__name__}: {reason}') from error
+        raise InputError(f'torch.compile with backend={backend!r} does not work here, so train without compile, '
+                         f'install what is missing or mend its options: {type(cause).__name__}: {reason}') from error
 
 
 def compile_in_place(part: nn.Module, **options: Any) -> None:

@@ -32,5 +32,11 @@ def part_of(model: nn.Module, name: str) -> nn.Module:
     try:
         return model.get_submodule(name)
     except AttributeError as error:
-        parts = ', '.join(name for name, _ in model.named_children())
-        raise InputError(f'{type(model).__name__} has no part {name!r}; its parts are {parts}') from error
+        place, inner = '', model
+        for child in name.split('.'):
+            if child not in dict(inner.named_children()):
+                break
+            place, inner = f'{place}.{child}'.lstrip('.'), getattr(inner, child)
+        parts = ', '.join(name for name, _ in inner.named_children()) or 'none'
+        whose = f'those of {place}' if place else 'its parts'
+        raise InputError(f'{type(model).__name__} has no part {name!r}; {whose} are {parts}') from error

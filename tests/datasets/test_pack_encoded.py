@@ -7,7 +7,7 @@ from mmengine.registry import FUNCTIONS
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mim_plugins.datasets import KeyedSampler, PackEncodedCrop, UnlabelledImages
+from mim_plugins.datasets import KeyedSampler, PackEncodedCrop, UnlabelledImages, collate_encoded
 from mim_plugins.errors import ImageDecodeError, InputError
 from mim_plugins.ops.jpeg_crops import EncodedBatch, EncodedCrop, decode_crops
 from mim_plugins.registry import MODELS
@@ -95,6 +95,11 @@ def test_the_device_s_decoder_gives_the_same(folder):
     error = (images - decode_crops(crops, 'cpu')).square().mean((1, 2, 3))
     # Decoders enlarge colours in different ways; another crop would give less than 20 dB.
     assert (10 * torch.log10(255**2 / error) > 30).all()
+
+
+def test_batches_of_another_pipeline_are_refused():
+    with pytest.raises(InputError, match='goes with a pipeline of mim_plugins.PackEncodedCrop alone, .* of Tensor'):
+        collate_encoded([dict(inputs=torch.zeros(3, 8, 8))])
 
 
 def test_refusals(tmp_path):

@@ -64,6 +64,13 @@ class PackEncodedCrop(BaseTransform):
 @FUNCTIONS.register_module()
 def collate_encoded(samples: list[dict]) -> dict:
     """Samples of :class:`PackEncodedCrop` as a batch whose ``inputs`` are one
-    :class:`~mim_plugins.ops.jpeg_crops.EncodedBatch`."""
+    :class:`~mim_plugins.ops.jpeg_crops.EncodedBatch`.
+
+    Raises:
+        InputError: They are of another pipeline.
+    """
     batch = pseudo_collate(samples)
+    if not isinstance(batch['inputs'][0], EncodedCrop):
+        raise InputError('collate_encoded goes with a pipeline of mim_plugins.PackEncodedCrop alone, but a sample has '
+                         f'inputs of {type(batch["inputs"][0]).__name__}')
     return {**batch, 'inputs': EncodedBatch(batch['inputs'])}

@@ -2,6 +2,7 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
@@ -32,6 +33,7 @@ class ChannelsLastHook(Hook):
         part = part_of(runner.model, self.module)
         part.register_forward_pre_hook(_lay_out_inputs)
         part.register_forward_hook(_lay_out_outputs)
+        print_log(f'{self.module} gets its maps with channels last', 'current')
 
 
 def _lay_out_inputs(module: nn.Module, inputs: tuple) -> tuple:

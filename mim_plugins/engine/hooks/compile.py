@@ -52,6 +52,7 @@ class CompileHook(Hook):
         check_accumulation(*how, accumulation)
         if records_graphs(*how):
             self._check_addresses(runner.model)
+        runner.logger.info('Looking whether torch.compile works here')
         check_backend(next(runner.model.parameters()).device, **self._options)
         for part in found.values():
             compile_in_place(part, **self._options)

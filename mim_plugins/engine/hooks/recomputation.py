@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
@@ -29,4 +30,6 @@ class RecomputationHook(Hook):
     def before_run(self, runner: Runner) -> None:
         for name in self.blocks:
             part = part_of(runner.model, name)
-            recompute_blocks(part if isinstance(part, nn.ModuleList | nn.Sequential) else [part])
+            blocks = part if isinstance(part, nn.ModuleList | nn.Sequential) else [part]
+            recompute_blocks(blocks)
+            print_log(f'{name}: blocks that run again in the backward: {len(blocks)}', 'current')
