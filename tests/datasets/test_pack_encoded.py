@@ -93,8 +93,7 @@ def test_the_device_s_decoder_gives_the_same(folder):
     crops = batch_of(folder, [dict(type='mim_plugins.PackEncodedCrop', crop=CROPS[0])])['inputs']
     images = decode_crops(crops, 'cuda').cpu().float()
     error = (images - decode_crops(crops, 'cpu')).square().mean((1, 2, 3))
-    # Decoders enlarge colours in different ways; another crop would give less than 20 dB.
-    assert (10 * torch.log10(255**2 / error) > 30).all()
+    assert (10 * torch.log10(255**2 / error) > 35).all()
 
 
 def test_batches_of_another_pipeline_are_refused():
