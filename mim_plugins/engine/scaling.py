@@ -54,8 +54,9 @@ def set_parallel(cfg: Config, fsdp: bool = False) -> None:
         return
     cfg.setdefault('model_wrapper_cfg', dict(
         type='mim_plugins.ReplicatedModel', find_unused_parameters=cfg.get('find_unused_parameters', False)))
-    os.environ.setdefault('LOCAL_RANK', str(place_of_process(cfg.launcher)[1]))  # which mmengine's start by MPI forgets
-    if not torch.cuda.is_available():
+    if torch.cuda.is_available():  # mmengine joins them, but by MPI it forgets what its own wrappers read
+        os.environ.setdefault('LOCAL_RANK', str(place_of_process(cfg.launcher)[1]))
+    else:
         cfg.model_wrapper_cfg.setdefault('device_ids', None)
         _join(cfg.launcher)
 
