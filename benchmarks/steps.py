@@ -15,6 +15,7 @@ of the GPU, on a CPU against a float32 product of two large matrices in the same
 """
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from aims import AIMS, GROUPS, Group, sentence
@@ -96,9 +97,9 @@ def prepare(names: tuple[str, ...], args: argparse.Namespace) -> tuple[dict[str,
         return step
 
     for name in names:  # before this process takes memory of the device
-        attempt(figures, name, lambda name=name: in_own_process(needs, name, args))
+        attempt(figures, name, partial(in_own_process, needs, name, args))
     for name in list(figures):
-        attempt(steps, name, lambda name=name: started(name))
+        attempt(steps, name, partial(started, name))
     return steps, {name: figures[name] for name in steps}, failed
 
 
