@@ -7,15 +7,13 @@ from pickle import UnpicklingError
 from typing import Any
 from zipfile import is_zipfile
 
-import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from .compat import numpy_classes
 from .errors import InputError, name_some
-
-_multiarray = (getattr(np, '_core', None) or np.core).multiarray
 
 
 def check_match(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
@@ -75,11 +73,6 @@ class _Unread:
         return OrderedDict()
 
 
-# Without ``getattr``, which mmengine's own list has: it reaches whatever a file names.
-_NUMPY = (np.ndarray, np.dtype, _multiarray._reconstruct, _multiarray.scalar,
-          *(type(np.dtype(kind)) for kind in (np.uint32, np.int64, np.float32, np.float64)))
-
-
 def read_file(path: str | Path) -> Any:
     """What a checkpoint file holds, on the CPU; no code in it is run.
 
@@ -92,7 +85,7 @@ def read_file(path: str | Path) -> Any:
     check_file(path)
     unread: list[str] = []
     try:
-        with safe_globals([*_NUMPY]):
+        with safe_globals(numpy_classes()):
             if is_zipfile(path):  # in older files the classes cannot be listed
                 unread = get_unsafe_globals_in_checkpoint(path)
             with safe_globals([(_Unread, name) for name in {*unread, 'argparse.Namespace'}]):
@@ -111,7 +104,7 @@ def check_harmless(path: str | Path) -> None:
     """
     if not is_zipfile(path):
         return
-    with safe_globals([*_NUMPY, HistoryBuffer, Namespace, getattr, slice]):  # mmengine's own and usual ones
+    with safe_globals([*numpy_classes(), HistoryBuffer, Namespace, getattr, slice]):  # mmengine's own and usual ones
         held = get_unsafe_globals_in_checkpoint(path)
     if held:
         raise InputError(f'{path} holds objects of other classes ({name_some(held)}), whose reading may run code: have '

@@ -11,10 +11,10 @@ started again, it goes on where it was; finished points are not trained again.
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from mim_plugins.compat import parse_option_value
 from mim_plugins.engine import cli, launch
 from mim_plugins.engine.sweep_runs import SweepRuns
 from mim_plugins.engine.sweeps import Axis, sweep, table
@@ -23,7 +23,7 @@ from mim_plugins.errors import InputError
 TOOLS = Path(__file__).resolve().parent
 
 
-def parse_args(arguments: list[str]) -> argparse.Namespace:
+def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('--grid', action='append', required=True, metavar='KEY=VALUE,VALUE,...',
@@ -36,14 +36,16 @@ def parse_args(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main() -> None:
-    own, further = _split(sys.argv[1:])
+def main(arguments: Sequence[str] | None = None) -> None:
+    if arguments is None:
+        arguments = sys.argv[1:]
+    own, further = _split(arguments)
     args = parse_args(own)
     axes = [Axis.parse(text) for text in args.grid]
     keys = [axis.key for axis in axes]
     if len(set(keys)) < len(keys):
         raise InputError(f'each --grid must be of another setting, but they are {", ".join(keys)}')
-    launch.load_config(args.config, {axis.key: DictAction._parse_iterable(axis.values[0]) for axis in axes})
+    launch.load_config(args.config, {axis.key: parse_option_value(axis.values[0]) for axis in axes})
     command = [sys.executable, str(TOOLS / 'train.py'), args.config]
     if args.gpus:
         os.environ['PYTHON'] = sys.executable
@@ -56,7 +58,7 @@ def main() -> None:
         raise InputError(f'{len(failed)} of {len(results)} trainings failed; the same command tries them again')
 
 
-def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     """What comes before and after the first --."""
     place = arguments.index('--') if '--' in arguments else len(arguments)
     return arguments[:place], arguments[place + 1:]

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from ..compat import allow_compilations, fresh_compiler, inductor_mode_options, inductor_options
 from ..errors import InputError
 from .parts import check_names
 
@@ -54,7 +55,7 @@ def _dotted(options: dict) -> dict:
     """Inductor's options by names such as ``triton.cudagraphs``, whose dots nest on a command line."""
     flat = {}
     for name, value in options.items():
-        nested = isinstance(value, dict) and name not in torch._inductor.list_options()
+        nested = isinstance(value, dict) and name not in inductor_options()
         flat.update({f'{name}.{part}': inner for part, inner in value.items()} if nested else {name: value})
     return flat
 
@@ -74,7 +75,7 @@ def check_options(parts: Sequence[str] | None = None, backend: str | Callable = 
     if options is not None and not isinstance(options, dict):
         raise InputError('the options of torch.compile must be a dict with some that torch._inductor.list_options() '
                          f'gives, but are {options!r}')
-    if backend == 'inductor' and (unknown := sorted(set(options or ()) - set(torch._inductor.list_options()))):
+    if backend == 'inductor' and (unknown := sorted(set(options or ()) - set(inductor_options()))):
         raise InputError(f'unknown options of torch.compile: {", ".join(unknown)}; torch._inductor.list_options() '
                          'gives those that there are')
     if not isinstance(fullgraph, bool):
@@ -83,7 +84,7 @@ def check_options(parts: Sequence[str] | None = None, backend: str | Callable = 
 
 def records_graphs(backend: str | Callable | None, mode: str | None, options: dict | None) -> bool:
     """Whether a compilation with these arguments of ``torch.compile`` records CUDA graphs."""
-    switched_on = torch._inductor.list_mode_options(mode) if mode else options or {}
+    switched_on = inductor_mode_options(mode) if mode else options or {}
     return backend == 'cudagraphs' or bool(switched_on.get('triton.cudagraphs'))
 
 
@@ -111,10 +112,9 @@ def check_backend(device: torch.device, backend: str | Callable, **options: Any)
     Raises:
         InputError: It cannot be compiled.
     """
-    torch._dynamo.reset()
     try:
         # What was compiled before is kept on disk and would need no compiler.
-        with warnings.catch_warnings(), torch._inductor.config.patch(force_disable_caches=True):
+        with warnings.catch_warnings(), fresh_compiler():
             warnings.simplefilter('ignore')
             torch.compile(torch.sin, backend=backend, **options)(torch.ones(8, device=device))
     except Exception as error:  # whatever compilers and drivers raise
@@ -133,8 +133,7 @@ def compile_in_place(part: nn.Module, **options: Any) -> None:
         part: The module.
         **options: ``backend``, ``mode``, ``options`` and ``fullgraph`` of ``torch.compile``.
     """
-    config = torch._dynamo.config
-    config.recompile_limit = max(config.recompile_limit, _COMPILATIONS)
+    allow_compilations(_COMPILATIONS)
     _use_plain_numbers(part)
     part.compile(dynamic=False, **options)
 

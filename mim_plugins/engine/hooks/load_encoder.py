@@ -6,6 +6,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...checkpoints import check_file
+from ...compat import checkpoint_to_load, is_resuming
 from ...errors import InputError, name_some
 from ...registry import HOOKS
 from ...transfer import load_encoder
@@ -41,7 +42,7 @@ class LoadEncoderHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Look at the file before the data is loaded."""
         self._whole = False
-        if self.checkpoint is not None and runner._load_from is None and not runner._resume:
+        if self.checkpoint is not None and checkpoint_to_load(runner) is None and not is_resuming(runner):
             check_file(self.checkpoint)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset, Sampler
 
 from ...analysis.held_out import fixed_masks
 from ...analysis.runs import undisturbed
+from ...compat import accumulation_steps, is_resuming
 from ...datasets import KeyedInfiniteSampler, KeyedSampler, SampleKey
 from ...errors import InputError
 from ...models import MaskedImageModel
@@ -139,7 +140,7 @@ class ProgressiveResolutionHook(Hook):
 
     def _check_accumulation(self, runner: Runner) -> None:
         """Gradients of two sizes or batch sizes do not go into one step."""
-        accumulated = runner.optim_wrapper._accumulative_counts
+        accumulated = accumulation_steps(runner.optim_wrapper)
         for stage in reversed(self._stages):  # ends with the first one's batch size
             per_unit = self._epoch_length(runner, stage) if self._unit == 'epochs' else 1
             length = (stage.end - stage.begin) * per_unit
@@ -158,7 +159,7 @@ class ProgressiveResolutionHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the size that the weights were saved at, so that every shape matches."""
-        if runner._resume:
+        if is_resuming(runner):
             meta = checkpoint['meta']
             self._model(runner).set_input_size(tuple(meta.get('input_size') or self._stages[0].size))
             self._batch_size = meta.get('batch_size', self._batch_size)

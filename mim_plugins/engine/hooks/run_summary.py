@@ -5,6 +5,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from ...compat import accumulation_steps
 from ...datasets import UnlabelledImages
 from ...errors import InputError
 from ...models import MaskedImageModel
@@ -39,7 +40,8 @@ class RunSummaryHook(Hook):
         recipe = runner.cfg.get('auto_scale_lr') or {}
         base = recipe.get('base_batch_size')
         scaled = recipe.get('scaled_to', base)
-        processes, accumulation = get_world_size(), optim._accumulative_counts
+        processes = get_world_size()
+        accumulation = accumulation_steps(optim)
         batch = processes * loader.batch_size * accumulation
         lr = optim.optimizer.defaults['lr']
         by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ...checkpoints import check_match
+from ...compat import checkpoint_to_load, is_resuming
 from ...errors import InputError
 from ...registry import HOOKS
 from ...transfer import from_released
@@ -52,8 +53,8 @@ class StrictLoadHook(Hook):
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
         weights = checkpoint.get('state_dict', checkpoint)
-        if runner._resume:
-            check_match(model, weights, runner._load_from or runner.work_dir)
+        if is_resuming(runner):
+            check_match(model, weights, checkpoint_to_load(runner) or runner.work_dir)
             self._compare_models(runner, checkpoint.get('meta', {}))
             self._compare_schedules(runner, checkpoint.get('param_schedulers') or [])
             return
@@ -64,7 +65,8 @@ class StrictLoadHook(Hook):
         found = [name for name in own if name in weights and weights[name].shape == own[name].shape]
         wanted, present = (Counter(name.partition('.')[0] for name in names) for names in (own, found))
         parts = ', '.join(f'{part} {present[part]} of {number}' for part, number in wanted.items())
-        sentence = f'{len(found)} of {len(own)} tensors of the model are found in {runner._load_from} ({parts})'
+        source = checkpoint_to_load(runner)
+        sentence = f'{len(found)} of {len(own)} tensors of the model are found in {source} ({parts})'
         other = [name for name in own if name in weights and weights[name].shape != own[name].shape]
         if other:
             sentence += (f'; {len(other)} more have another shape, the first {other[0]} with '
@@ -81,7 +83,7 @@ class StrictLoadHook(Hook):
         released = from_released(weights)
         if released is not None:
             weights, layout = released
-            print_log(f'{runner._load_from} has the layout of {layout}: its tensors are renamed', 'current')
+            print_log(f'{checkpoint_to_load(runner)} has the layout of {layout}: its tensors are renamed', 'current')
         if weights is not checkpoint:
             checkpoint['state_dict'] = weights  # mmengine looks nowhere else
         return weights

@@ -2,6 +2,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from ...compat import is_resuming
 from ...datasets import LoadOfflineTarget
 from ...errors import InputError
 from ...offline import FeatureStore, differences
@@ -46,7 +47,7 @@ class TargetStoreHook(Hook):
             checkpoint['meta'][_KEY] = notes
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        if not runner._resume:
+        if not is_resuming(runner):
             return
         noted, now = checkpoint.get('meta', {}).get(_KEY, []), self._notes(runner)
         if len(noted) != len(now):
