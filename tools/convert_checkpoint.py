@@ -7,13 +7,14 @@ The checkpoint may be one of this package, or a released one of SimMIM, MixMIM, 
 timm, told by the names and shapes of its tensors. No code in it is run.
 """
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli
 from mim_plugins.errors import InputError
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', type=Path, help='file to read')
     parser.add_argument('out', type=Path, help='file to write')
@@ -24,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--window-size', type=int, help='side of the attention windows to come, in tokens')
     parser.add_argument('--heads', type=int, help='attention heads of a released ViT, if not one per 64 channels')
     parser.add_argument('--force', action='store_true', help='overwrite the file to write')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.input_size and (len(args.input_size) > 2 or min(args.input_size) < 1):
         parser.error('--input-size wants one or two positive numbers')
     for name in ('window_size', 'heads'):
@@ -33,8 +34,8 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     from mim_plugins.checkpoints import check_file
     check_file(args.checkpoint)
     if args.out.is_dir():

@@ -8,6 +8,7 @@ standard output, and every figure to summary.json in the work dir.
 """
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.checkpoints import check_file
@@ -18,7 +19,7 @@ _CONFIGS = Path(__file__).parents[1] / 'configs/demo/transfer'
 TASKS = {'detection': 'fastmim_vit-micro_mask-rcnn_demo.py', 'segmentation': 'fastmim_vit-micro_upernet_demo.py'}
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--checkpoint', default='work_dirs/quickstart/epoch_7.pth',
                         help='pre-trained encoder (default: %(default)s)')
@@ -27,11 +28,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--iters', type=int, help="steps of each training instead of the recipes' own")
     parser.add_argument('--tasks', nargs='+', choices=list(TASKS), default=list(TASKS))
     parser.add_argument('--seeds', type=int, default=1, help='repetitions (default: %(default)s)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     check_file(args.checkpoint)
     configs = {task: launch.load_config(str(_CONFIGS / TASKS[task])) for task in args.tasks}
     for cfg in configs.values():

@@ -5,6 +5,7 @@
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import MMLogger
@@ -12,7 +13,7 @@ from mmengine.logging import MMLogger
 from mim_plugins.engine import cli
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work_dir', type=Path, help='work dir of the run')
@@ -20,11 +21,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, default=3, help='repetitions of the probe (default: 3)')
     parser.add_argument('--seconds-train', type=float, help='how long the training took, for summary.json')
     parser.add_argument('--started', type=float, help='Unix time of the beginning, for seconds_total in summary.json')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     MMLogger.get_instance('evaluation', log_level='WARNING')  # the initialisation of each parameter is no news here
     from mim_plugins.analysis.evaluation import evaluate_run
     summary = evaluate_run(args.work_dir, args.labelled, args.seeds)

@@ -9,6 +9,7 @@ The images, the middle image and the store are those of the config's training pi
 Stopped at any moment and started again, it goes on where it was.
 """
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli, launch
@@ -16,7 +17,7 @@ from mim_plugins.engine.scaling import place_of_process
 from mim_plugins.errors import InputError
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.config_parser(__doc__, work_dir=False)
     parser.add_argument('--store', type=Path, help='folder of the store (default: what LoadOfflineTarget reads)')
     parser.add_argument('--data-root', help='extract for the images below this folder')
@@ -37,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     looks.add_argument('--info', action='store_true', help='print what is stored; takes a config or a store')
     looks.add_argument('--verify', nargs='?', const=-1, type=int, metavar='N',
                        help='compare N random images with the live teacher; without N 64, after checking every byte')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     for name in ('batch_size', 'images_per_shard'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f'--{name.replace("_", "-")} must be at least 1, but is {getattr(args, name)}')
@@ -48,8 +49,8 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     if args.info and Path(args.config).is_dir():
         from mim_plugins.engine.extraction_runs import print_info
         print_info(Path(args.config))

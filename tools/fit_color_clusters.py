@@ -5,13 +5,14 @@
 Then, in a config: target_generator=dict(type='mim_plugins.ColorClusterTarget', centers='centers.npz', ...).
 """
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli
 from mim_plugins.errors import InputError
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data-root', required=True, help='folder of pictures, at any depth')
@@ -24,11 +25,11 @@ def parse_args() -> argparse.Namespace:
         '--size', type=int, default=48,
         help="pixels of a picture's side when they are drawn: image size / downsample (default: %(default)s)")
     parser.add_argument('--seed', type=int, default=0, help='(default: %(default)s)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     if args.out.suffix != '.npz':
         raise InputError(f'--out must be a .npz file, but is {args.out}')
     from mim_plugins.datasets import LoadRGBImage, UnlabelledImages

@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 
 from mim_plugins.datasets.demo import SETS, DemoOptions, make_demo_data
 from mim_plugins.errors import InputError
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', help='folder to make')
@@ -33,11 +34,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, help='processes (default: to suit the CPUs)')
     parser.add_argument(
         '--force', action='store_true', help='replace demo data made with other options')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> int:
-    args = vars(parse_args())
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = vars(parse_args(arguments))
     out, workers, force = (args.pop(name) for name in ('out', 'workers', 'force'))
     start = time.perf_counter()
     try:

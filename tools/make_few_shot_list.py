@@ -7,6 +7,7 @@ take it as ann_file. The list depends on the file names and the seed alone.
 """
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.datasets.few_shot import choose_few
@@ -15,14 +16,14 @@ from mim_plugins.errors import InputError
 from mim_plugins.files import write_whole
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('root', type=Path, help='folder with a folder for each class')
     parser.add_argument('out', type=Path, help='list file to write')
     parser.add_argument('--percent', type=float, required=True, help='share of each class, at least one image')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--force', action='store_true', help='overwrite the list')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.out.exists() and not args.force:
         raise InputError(f'{args.out} is there already: name another file, or overwrite it with --force')
     chosen = choose_few(args.root, args.percent, args.seed)

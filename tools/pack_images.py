@@ -9,7 +9,7 @@ a run that was stopped begins anew. docs/loading.md says when it helps.
 """
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli
@@ -32,14 +32,14 @@ def telling(pictures: int) -> Callable[[int], None]:
     return tell
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', type=Path, help='folder of images')
     parser.add_argument('out', type=Path, help='folder to write')
     parser.add_argument('--short-side', type=int, default=256, help='pixels at most (default: %(default)s)')
     parser.add_argument('--quality', type=int, default=95, help='of JPEGs that are written (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=1, help='processes (default: %(default)s)')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if not args.source.is_dir():
         raise InputError(f'expected a folder of images at {args.source}')
     if args.workers < 1:

@@ -4,11 +4,13 @@
     python tools/train.py configs/fastmim/benchmarks/fastmim_vit-base_ft_8xb128-amp-100e_in1k-224.py --encoder a.pth
     tools/dist_train.sh configs/fastmim/fastmim_vit-base_8xb256-amp-800e_in1k-128.py 8
 """
+from collections.abc import Sequence
+
 from mim_plugins.engine import cli, launch
 from mim_plugins.engine.compilation import MODES
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = cli.config_parser(__doc__)
     parser.add_argument('--data-root', help='train on the images below this folder')
     parser.add_argument(
@@ -31,7 +33,7 @@ def main() -> None:
     parser.add_argument(
         '--fsdp', action='store_true',
         help='spread parameters, gradients and optimizer over the processes (FSDP2), for encoders that are too large')
-    cfg = launch.prepare_training(parser.parse_args())
+    cfg = launch.prepare_training(parser.parse_args(arguments))
     from mmengine.registry import RUNNERS
     RUNNERS.build(cfg).train()
 

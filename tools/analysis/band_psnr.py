@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mmengine.logging import MMLogger
 from mim_plugins.engine import cli
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoints', type=Path, nargs='+', help='checkpoints, or work dirs of runs')
@@ -30,11 +31,11 @@ def parse_args() -> argparse.Namespace:
     bands.add_argument('--edges', type=float, nargs='+', help='edges of the bands in cycles per image')
     parser.add_argument('--number', type=int, default=64, help='at most so many images (default: 64)')
     parser.add_argument('--seed', type=int, default=0, help='of the masks (default: 0)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     MMLogger.get_instance('band_psnr', log_level='WARNING')
     from mim_plugins.analysis.frequency import band_course, band_figure, mean_and_deviation
     from mim_plugins.analysis.pictures import save

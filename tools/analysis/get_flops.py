@@ -7,22 +7,23 @@
 Any config of mmpretrain, mmdet, mmseg or this package. One multiply-add is two FLOPs.
 """
 import argparse
+from collections.abc import Sequence
 
 from mim_plugins.engine import cli, launch
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.config_parser(__doc__, work_dir=False)
     parser.add_argument('--size', type=int, nargs='+', metavar='PIXELS',
                         help="side, or height and width, of the image (default: the config's)")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.size and (len(args.size) > 2 or min(args.size) < 1):
         parser.error('--size wants one or two positive numbers')
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     cfg = launch.load_config(args.config, args.cfg_options)
     from mmengine.logging import MMLogger
     MMLogger.get_instance('complexity', log_level='WARNING')

@@ -7,6 +7,7 @@ Writes loss_by_size.png and loss_by_size.csv; a size that a model does not take 
 """
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import MMLogger
@@ -22,7 +23,7 @@ def read_size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoints', type=Path, nargs='+', help='checkpoints, or work dirs of runs')
@@ -32,11 +33,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
     parser.add_argument('--number', type=int, default=64, help='at most so many images (default: 64)')
     parser.add_argument('--seed', type=int, default=0, help='of the masks (default: 0)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     MMLogger.get_instance('loss_by_size', log_level='WARNING')
     from mim_plugins.analysis.held_out import loss_by_size, size_figure
     from mim_plugins.analysis.pictures import save

@@ -5,12 +5,13 @@
 Writes low_pass.png.
 """
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('images', type=Path, nargs='+', help='images and folders')
@@ -24,14 +25,14 @@ def parse_args() -> argparse.Namespace:
                         help="the paper's filter or the released code's (default: paper)")
     parser.add_argument('--high-pass', action='store_true', help='show what the filters take away')
     parser.add_argument('--number', type=int, default=4, help='at most so many images, spread over all (default: 4)')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if len(args.size) > 2 or min(args.size) < 1:
         parser.error(f'--size wants one or two numbers of pixels, but got {args.size}')
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     from mim_plugins.analysis.frequency import low_pass_figure
     from mim_plugins.analysis.pictures import save
     from mim_plugins.analysis.runs import image_batch, image_paths, spread

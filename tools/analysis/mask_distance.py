@@ -6,12 +6,13 @@ Writes avg_dist.png and avg_dist.csv.
 """
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
@@ -27,14 +28,14 @@ def parse_args() -> argparse.Namespace:
                         help='mask ratios (default: 0.1 to 0.9)')
     parser.add_argument('--samples', type=int, default=16, help='masks to average over at each point (default: 16)')
     parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if len(args.size) > 2:
         parser.error(f'--size wants one or two numbers, but got {len(args.size)}')
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     from mim_plugins.analysis.mask_statistics import avg_dist_course, avg_dist_figure
     from mim_plugins.analysis.pictures import save
     strategies = {

@@ -9,6 +9,7 @@ picture's values).
 import argparse
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli
@@ -22,7 +23,7 @@ AUGMENTATIONS = dict(
     background=dict(type='mim_plugins.BackgroundFocusedCrop', crop_ratio_range=(0.2, 1.)))
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('images', type=Path, nargs='+', help='images and folders')
@@ -41,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=4, help='draws for each image (default: 4)')
     parser.add_argument('--number', type=int, default=1000, help='at most so many images (default: 1000)')
     parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if len(args.size) > 2 or min(args.size) < 1:
         parser.error(f'--size wants one or two numbers of pixels, but got {args.size}')
     return args
@@ -67,8 +68,8 @@ def read_recipe(file: Path) -> tuple[list[dict], dict]:
     return crops, strategy
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     from mmengine.registry import init_default_scope
 
     from mim_plugins.analysis.coverage import coverage_figure, mean_and_error, object_coverage

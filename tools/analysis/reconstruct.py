@@ -9,6 +9,7 @@ Writes reconstructions.png, and scores.json with the loss of each image and, for
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import MMLogger
@@ -16,7 +17,7 @@ from mmengine.logging import MMLogger
 from mim_plugins.engine import cli
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', type=Path, help='checkpoint, or work dir of a run')
@@ -29,11 +30,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--share', type=float, default=0.5,
                         help='a unit is masked if a drawn mask covers more than this share of it (default: 0.5)')
     parser.add_argument('--seed', type=int, default=0, help='of random masks (default: 0)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     MMLogger.get_instance('reconstruct', log_level='WARNING')
     import torch
     from mmengine.device import get_device

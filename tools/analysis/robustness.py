@@ -9,13 +9,14 @@ only the classes that a folder has compete. Writes robustness.json.
 """
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli
 from mim_plugins.errors import InputError
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', type=Path)
@@ -28,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--baseline', type=Path,
                         help='json file of corruption -> error, to compare with for mCE (default: AlexNet)')
     parser.add_argument('--workers', type=int, default=2, help='processes that read pictures (default: 2)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def read_classes(path: Path) -> list[str]:
@@ -49,8 +50,8 @@ def read_baseline(path: Path) -> dict[str, float]:
         raise InputError(f'{path} must be a json file of corruption -> error: {error}') from error
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     baseline = read_baseline(args.baseline) if args.baseline else None
     from mim_plugins.analysis.classifiers import load_classifier
     from mim_plugins.analysis.robustness import corruption_robustness, folder_accuracy, imagenet_classes

@@ -8,13 +8,14 @@ shape_bias.png.
 """
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli
 from mim_plugins.errors import InputError
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', type=Path)
@@ -24,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--categories', type=Path,
                         help='json file of category -> class numbers, for other classes than those of ImageNet-1K')
     parser.add_argument('--workers', type=int, default=2, help='processes that read pictures (default: 2)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def read_categories(path: Path) -> dict[str, list[int]]:
@@ -36,8 +37,8 @@ def read_categories(path: Path) -> dict[str, list[int]]:
         raise InputError(f'{path} must be a json file of category -> class numbers: {error}') from error
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     categories = read_categories(args.categories) if args.categories else None
     from mim_plugins.analysis.classifiers import load_classifier
     from mim_plugins.analysis.pictures import save

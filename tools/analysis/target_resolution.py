@@ -6,13 +6,14 @@ Writes target_resolution.csv (PSNR and SSIM of each target and size) and target_
 """
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from mim_plugins.engine import cli
 from mim_plugins.errors import InputError
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('images', type=Path, nargs='+', help='images and folders')
@@ -21,11 +22,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--sizes', type=int, nargs='+', default=[192, 160, 128, 96, 64],
                         help='smaller sizes in pixels (default: 192 160 128 96 64)')
     parser.add_argument('--number', type=int, default=64, help='at most so many images (default: 64)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = parse_args(arguments)
     if any(size % 8 or not 16 <= size <= args.base for size in (args.base, *args.sizes)):
         raise InputError(f'sizes must be multiples of 8 px from 16 to --base, but are {args.sizes} and {args.base}')
     from mim_plugins.analysis.pictures import save
