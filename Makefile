@@ -1,7 +1,7 @@
 # Short names for the scripts in tools/, which also run without make.
 VENV ?= $(or $(MIM_PLUGINS_VENV),.venv)
 
-.PHONY: help install downstream check-env demo test lint fix
+.PHONY: help install downstream check-env demo test test-fast test-newest lint fix
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -20,6 +20,12 @@ demo:  ## make the demo data, pre-train and evaluate on the CPU
 
 test:  ## set up everything, lint, run all tests; ARGS="tests/ops -k hog" for a part
 	bash tools/test.sh $(ARGS)
+
+test-fast:  ## lint and run the fast tests: no compiled ops, no child processes; ARGS as above
+	bash tools/test.sh --fast $(ARGS)
+
+test-newest:  ## run the fast tests with the newest release of everything, in a temporary environment
+	bash tools/test_newest.sh $(ARGS)
 
 lint:  ## check the style
 	$(VENV)/bin/ruff check .

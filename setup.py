@@ -1,10 +1,10 @@
-"""Build the distribution; metadata and dependencies live here, tool settings in pyproject.toml."""
+"""Put the files that ``mim`` looks for into the distribution; everything else is in pyproject.toml."""
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
@@ -19,15 +19,8 @@ MIM_FILES = {
 }
 
 
-def requirements(name: str) -> list[str]:
-    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
-    return [line for line in map(str.strip, lines) if line and not line.startswith('#')]
-
-
-def version() -> str:
-    scope: dict[str, str] = {}
-    exec((ROOT / 'mim_plugins' / 'version.py').read_text(), scope)
-    return scope['__version__']
+# Tools that work on a checkout and its environment: an installed package has neither.
+CHECKOUT_TOOLS = ('quickstart.sh', 'setup_env.sh', 'test.sh', 'test_newest.sh')
 
 
 def copy_mim(target: Path) -> None:
@@ -35,7 +28,7 @@ def copy_mim(target: Path) -> None:
     target.mkdir(parents=True)
     for name, source in MIM_FILES.items():
         if source.is_dir():
-            ignore = shutil.ignore_patterns('__pycache__', '*.py[cod]', '.*')
+            ignore = shutil.ignore_patterns('__pycache__', '*.py[cod]', '.*', *CHECKOUT_TOOLS)
             shutil.copytree(source, target / name, ignore=ignore)
         else:
             shutil.copyfile(source, target / name)
@@ -83,34 +76,4 @@ class BdistWheel(bdist_wheel):
             copy_mim(Path(wheelfile_base, '.mim'))
 
 
-setup(
-    name='mim_plugins',
-    version=version(),
-    description='Masked image modelling parts that plug into the OpenMMLab packages',
-    long_description=(ROOT / 'README.md').read_text(),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    license_files=['LICENSE'],
-    keywords='computer vision, self-supervised learning, masked image modelling, OpenMMLab',
-    classifiers=[
-        'Development Status :: 3 - Alpha',
-        'Intended Audience :: Science/Research',
-        'Operating System :: POSIX :: Linux',
-        'Programming Language :: Python :: 3.10',
-        'Programming Language :: Python :: 3.11',
-        'Programming Language :: Python :: 3.12',
-        'Topic :: Scientific/Engineering :: Artificial Intelligence',
-    ],
-    packages=find_packages(include=['mim_plugins', 'mim_plugins.*']),
-    python_requires='>=3.10,<3.13',
-    install_requires=requirements('runtime'),
-    extras_require={
-        'pretrain': requirements('mminstall'),
-        'downstream': requirements('mminstall') + requirements('downstream'),
-        'packed': requirements('packed'),
-        'tests': requirements('tests'),
-        'docs': requirements('docs'),
-    },
-    cmdclass={'build_py': BuildPy, 'bdist_wheel': BdistWheel},
-    zip_safe=False,
-)
+setup(cmdclass={'build_py': BuildPy, 'bdist_wheel': BdistWheel})

@@ -9,7 +9,7 @@ from pathlib import Path
 import timm
 import torch
 
-from mim_plugins.check_env import MMPRETRAIN, installed_version
+from mim_plugins.check_env import installed_version, required_piece
 
 ROOT = Path(__file__).parents[1]
 # What runs of benchmarks write themselves, and nothing that they measure.
@@ -50,7 +50,7 @@ def machine() -> dict[str, str | int | float | bool]:
         'python': platform.python_version(),
         'torch': torch.__version__,
         'timm': timm.__version__,
-        'mmpretrain': installed_version(MMPRETRAIN) or 'none',
+        'mmpretrain': installed_version(required_piece('onedl-mmpretrain')) or 'none',
         'commit': _first_line('git', 'describe', '--always'),
         'dirty': bool(_first_line('git', 'status', '--porcelain', '--untracked-files=no', '--', *_WRITTEN)),
         'command': shlex.join(['python', f'benchmarks/{Path(sys.argv[0]).name}', *sys.argv[1:]]),

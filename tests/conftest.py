@@ -2,10 +2,14 @@
 import copy
 import importlib
 import logging
+import multiprocessing.process
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import matplotlib.font_manager  # noqa: F401  the first import in a new home starts a process
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -33,6 +37,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker('gpu'):
                 item.add_marker(pytest.mark.skip(reason='torch sees no GPU'))
+
+
+def pytest_configure() -> None:
+    # Tests that run beside each other would wait for each other's threads.
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_unmarked_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that starts a process without the mark: the fast set must stay fast."""
+    if request.node.get_closest_marker('processes'):
+        return
+
+    # A runner asks git and the compiler for versions, which no test looks at.
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+    monkeypatch.setattr('mmengine.runner.runner.get_git_hash', str)
+    monkeypatch.setattr('mmengine.hooks.runtime_info_hook.get_git_hash', str)
+
+    def refuse(process: object, *arguments: object, **options: object) -> None:
+        raise RuntimeError(f'{request.node.nodeid} starts a process: mark it with pytest.mark.processes')
+
+    monkeypatch.setattr(subprocess.Popen, '__init__', refuse)
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, 'start', refuse)
 
 
 @pytest.fixture(autouse=True)

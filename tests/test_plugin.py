@@ -1,7 +1,8 @@
-"""The package as installed: wheel, wheel from the sdist and editable, each in an empty folder.
+"""The package as installed: wheel, wheel from the sdist and editable, used from folders without a checkout.
 
 Everything is built offline from a copy of the checkout that carries what earlier installs leave.
 """
+import ast
 import json
 import os
 import shutil
@@ -9,17 +10,23 @@ import stat
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.metadata import parse_email
 from packaging.requirements import Requirement
+
+from mim_plugins import __version__, check_env
+from tests.runs import write_images
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ('configs', 'mim_plugins', 'requirements', 'tools', 'LICENSE', 'MANIFEST.in',
            'model-index.yml', 'pyproject.toml', 'README.md', 'setup.py')
+CHECKOUT_TOOLS = {'tools/quickstart.sh', 'tools/setup_env.sh', 'tools/test.sh', 'tools/test_newest.sh'}
 CONFIG = 'configs/fastmim/fastmim_vit-base_8xb256-amp-800e_in1k-128.py'
 OFFLINE = {'PIP_NO_INDEX': '1', 'PIP_DISABLE_PIP_VERSION_CHECK': '1', 'PIP_NO_CACHE_DIR': '1'}
 
@@ -71,18 +78,25 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_wheel(checkout, tmp_path_factory.mktemp('wheel'))
 
 
-@pytest.fixture
-def python(tmp_path: Path) -> Path:
-    """The interpreter of an empty environment that sees the packages of ours."""
-    venv.create(tmp_path / 'env', with_pip=False, symlinks=True)
-    site, = (tmp_path / 'env').glob('lib/python*/site-packages')
+def make_environment(folder: Path) -> Path:
+    """Make an empty environment that sees the packages of ours; return its interpreter."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    site, = folder.glob('lib/python*/site-packages')
     (site / 'outer.pth').write_text(sysconfig.get_path('purelib'))
-    return tmp_path / 'env' / 'bin' / 'python'
+    return folder / 'bin' / 'python'
 
 
 def install(python: Path, *arguments: str | Path) -> None:
     run(sys.executable, '-m', 'pip', '--python', python, 'install', '-q', '--no-deps',
         '--no-build-isolation', '--ignore-installed', *arguments, cwd=python.parent)
+
+
+@pytest.fixture(scope='module')
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel."""
+    python = make_environment(tmp_path_factory.mktemp('installed'))
+    install(python, wheel)
+    return python
 
 
 def installed_package(python: Path) -> Path:
@@ -92,7 +106,8 @@ def installed_package(python: Path) -> Path:
 
 
 def ask_mim(python: Path, config: str) -> dict:
-    """What ``mim train mim_plugins CONFIG`` runs, found with mim's own functions."""
+    """Return what ``mim train mim_plugins CONFIG`` runs, found with mim's own functions."""
+    pytest.importorskip('mim', reason='the command mim is an extra')
     code = f"""
 import json, sys
 sys.modules['torch'] = None  # mim does not need it for this
@@ -103,6 +118,7 @@ print(json.dumps(dict(root=root, found=recursively_find(root, {config!r}, follow
     return json.loads(run(python, '-c', code, cwd=python.parent).splitlines()[-1])
 
 
+@pytest.mark.processes
 def test_wheel_holds_every_module_and_the_mim_files_once(checkout: Path, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         members = archive.infolist()
@@ -110,6 +126,7 @@ def test_wheel_holds_every_module_and_the_mim_files_once(checkout: Path, wheel: 
     mim = {f'.mim/{folder}/{name}' for folder in ('configs', 'tools')
            for name in files(checkout / folder) - {'.swp'}}
     mim |= {'.mim/model-index.yml', '.mim/constraints.txt'}
+    mim -= {f'.mim/{name}' for name in CHECKOUT_TOOLS}
     modules = {name for name in files(checkout / 'mim_plugins') if not name.startswith('.mim/')}
     info = wheel.name.split('-py3')[0] + '.dist-info/'
 
@@ -123,6 +140,7 @@ def test_wheel_holds_every_module_and_the_mim_files_once(checkout: Path, wheel: 
     assert not [name for name in names if '__pycache__' in name or name.endswith('.pyc')]
 
 
+@pytest.mark.processes
 def test_wheel_asks_for_no_openmmlab_package_unless_by_an_extra(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         name, = (name for name in archive.namelist() if name.endswith('dist-info/METADATA'))
@@ -134,9 +152,13 @@ def test_wheel_asks_for_no_openmmlab_package_unless_by_an_extra(wheel: Path) -> 
     assert not unknown
     assert {'torch', 'timm', 'numpy'} <= always
     assert not {name for name in always if name.startswith(('mm', 'onedl'))}
-    assert pretrain == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain', 'onedl-mim'}
+    assert pretrain == {'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'}
+    assert metadata['version'] == __version__
+    assert metadata['requires_python'] == check_env.python_versions()[0] == '>=3.11'
+    assert set(metadata['project_urls']) == {'Homepage', 'Repository', 'Documentation', 'Issues', 'Changelog'}
 
 
+@pytest.mark.processes
 def test_wheel_built_from_the_sdist_is_the_same(
         checkout: Path, wheel: Path, tmp_path: Path) -> None:
     code = f'from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})'
@@ -152,8 +174,8 @@ def test_wheel_built_from_the_sdist_is_the_same(
     assert contents(again) == contents(wheel)
 
 
-def test_installed_wheel_is_found_by_mim(checkout: Path, wheel: Path, python: Path) -> None:
-    install(python, wheel)
+@pytest.mark.processes
+def test_installed_wheel_is_found_by_mim(checkout: Path, python: Path) -> None:
     package = installed_package(python)
     assert package.is_relative_to(python.parents[1])
     for name in (CONFIG, 'tools/train.py', 'model-index.yml'):
@@ -166,7 +188,77 @@ def test_installed_wheel_is_found_by_mim(checkout: Path, wheel: Path, python: Pa
     assert Path(config).read_bytes() == (checkout / CONFIG).read_bytes()
 
 
-def test_editable_install_follows_the_checkout(checkout: Path, python: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.processes
+def test_mim_trains_a_recipe_by_its_name(python: Path, tmp_path: Path) -> None:
+    pytest.importorskip('mim', reason='the command mim is an extra')
+    images = write_images(tmp_path / 'images', 4)
+    recipe = 'fastmim_vit-micro_bs64_demo-32.py'
+    output = run(python, '-m', 'mim', 'train', 'mim_plugins', recipe, '--gpus', '0', '--data-root', images,
+                 '--work-dir', tmp_path / 'run', '--cfg-options', 'train_dataloader.batch_size=2',
+                 'train_cfg.max_epochs=1', 'default_hooks.logger.interval=1', cwd=tmp_path)
+    assert f'{python.parents[1]}' in output
+    assert 'Training finished successfully' in output
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+
+
+# Runs each tool's command line, as the interpreter would, in one process.
+HELP = """
+import contextlib, io, os, runpy, sys
+for tool in sys.argv[1:]:
+    sys.argv = [tool, '--help']
+    sys.path[0] = os.path.dirname(tool)
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output):
+            runpy.run_path(tool, run_name='__main__')
+    except SystemExit as end:
+        assert not end.code, (tool, end.code)
+    assert 'usage: ' in output.getvalue(), (tool, output.getvalue())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_the_tools_of_a_wheel_run_from_any_folder(checkout: Path, python: Path, tmp_path: Path) -> None:
+    tools = sorted((installed_package(python) / '.mim' / 'tools').rglob('*.py'))
+    names = {path.name for path in (checkout / 'tools').rglob('*.py')}
+    assert {path.name for path in tools} == names
+    run(python, '-c', HELP, *tools, cwd=tmp_path)
+    # They have no need of the current folder, and leave nothing there.
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize('script, tool, arguments', [
+    ('dist_train.sh', 'train.py', ['config.py', '2']),
+    ('dist_test.sh', 'test.py', ['config.py', 'a.pth', '2']),
+])
+def test_the_launchers_of_a_wheel_find_their_tool(
+        python: Path, tmp_path: Path, script: str, tool: str, arguments: list[str]) -> None:
+    tools = installed_package(python) / '.mim' / 'tools'
+    command = run('env', 'PYTHON=echo', 'bash', tools / script, *arguments, cwd=tmp_path).split()
+    assert str(tools / tool) in command
+    assert command[:2] == ['-m', 'torch.distributed.run']
+
+
+@pytest.mark.processes
+def test_check_env_of_a_wheel_reads_the_same_requirements(python: Path, tmp_path: Path) -> None:
+    code = """
+import json
+from mim_plugins import check_env
+found = [[piece.distribution, piece.versions, piece.level] for piece in check_env.pieces()]
+print(json.dumps([check_env.checkout() is None, check_env.python_versions(), found]))
+"""
+    installed, pythons, found = json.loads(run(python, '-c', code, cwd=tmp_path))
+    assert installed
+    assert pythons == list(check_env.python_versions())
+    assert found == [[piece.distribution, piece.versions, piece.level] for piece in check_env.pieces()]
+
+
+@pytest.mark.processes
+def test_editable_install_follows_the_checkout(checkout: Path, tmp_path: Path) -> None:
+    python = make_environment(tmp_path / 'env')
     for _ in range(2):  # the second time replaces the links of the first
         install(python, '-e', checkout)
     package = installed_package(python)
@@ -188,6 +280,7 @@ def test_editable_install_follows_the_checkout(checkout: Path, python: Path) -> 
     assert (checkout / 'tools/train.py').is_file()
 
 
+@pytest.mark.processes
 def test_import_is_light() -> None:
     code = 'import sys, mim_plugins; print([m for m in sys.modules if "." not in m])'
     loaded = run(sys.executable, '-c', code, cwd=ROOT)
@@ -195,12 +288,56 @@ def test_import_is_light() -> None:
         assert f"'{heavy}'" not in loaded
 
 
-def test_pretraining_needs_no_ops_no_mmdet_no_mmseg() -> None:
+@pytest.mark.slow
+@pytest.mark.processes
+def test_pretraining_needs_nothing_that_is_not_required_for_it() -> None:
     code = """
-import sys
-sys.modules.update({name: None for name in ('mmcv._ext', 'mmdet', 'mmseg')})
-import mim_plugins.models, mim_plugins.datasets, mim_plugins.engine
+import importlib, pkgutil, sys
+extras = ('mmcv._ext', 'mmdet', 'mmseg', 'pycocotools', 'lmdb', 'mim', 'simplejpeg')
+sys.modules.update({name: None for name in extras})
+import mim_plugins
+for module in pkgutil.walk_packages(mim_plugins.__path__, 'mim_plugins.'):
+    importlib.import_module(module.name)
 from mmengine.registry import MODELS
 print(MODELS.get('mim_plugins.FastMIM').__name__)
 """
     assert run(sys.executable, '-c', code, cwd=ROOT).splitlines()[-1] == 'FastMIM'
+
+
+def imported_modules(folder: Path) -> set[str]:
+    """Return the first parts of the names of all modules that the files below a folder import."""
+    names = set()
+    for path in folder.rglob('*.py'):
+        if '.mim' in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition('.')[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.add(node.module.partition('.')[0])
+    return names
+
+
+@pytest.mark.parametrize('folder', ['mim_plugins', 'tools'])
+def test_everything_that_is_imported_is_a_requirement(folder: str) -> None:
+    required = {piece.module for piece in check_env.pieces()}
+    # lmdb is the extra packed; mmdetection requires pycocotools, and imported it is behind a sentence of help.
+    allowed = required | {'lmdb', 'pycocotools'} | set(sys.stdlib_module_names)
+    assert imported_modules(ROOT / folder) - allowed == set()
+
+
+def test_every_requirement_is_imported() -> None:
+    imported = imported_modules(ROOT / 'mim_plugins') | imported_modules(ROOT / 'tools')
+    # The segmenter is built by its registered name alone.
+    needed = {piece.module for piece in check_env.pieces()} - {'mmseg'}
+    assert needed - imported == set()
+
+
+def test_the_projects_address_and_version_are_the_same_everywhere() -> None:
+    urls = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['urls']
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert citation['version'] == __version__
+    assert citation['repository-code'] == urls['Repository']
+    assert {url for url in urls.values() if not url.startswith(urls['Repository'])} == set()
+    links = yaml.safe_load((ROOT / '.github' / 'ISSUE_TEMPLATE' / 'config.yml').read_text())['contact_links']
+    assert {link['url'] for link in links if not link['url'].startswith(urls['Repository'])} == set()

@@ -1,4 +1,4 @@
-"""Say what is installed and which level works, also where mim_plugins itself is not installed."""
+"""Report what is installed and which level works, also where mim_plugins itself is not installed."""
 import sys
 from pathlib import Path
 

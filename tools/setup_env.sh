@@ -2,10 +2,12 @@
 # Set up this checkout's virtual environment. Again and again is fine: when nothing has changed it
 # needs no network and takes no time.
 #
-#   bash tools/setup_env.sh [--level pretrain|downstream]
+#   bash tools/setup_env.sh [--level pretrain|downstream] [--tests] [--newest]
 #
 #   pretrain     pre-training and classification, nothing compiled (default)
-#   downstream   also mmcv's compiled ops, mmdet and mmseg, and what the tests need
+#   downstream   also mmcv's compiled ops, mmdet and mmseg
+#   --tests      also pytest, ruff and the like
+#   --newest     the newest releases of everything instead of the tested ones; level pretrain only
 #
 # Environment variables, all optional:
 #   MIM_PLUGINS_VENV     folder of the environment; .venv in the checkout if not set
@@ -27,12 +29,16 @@ stop() { printf '%s\n' "$*" >&2; exit 1; }
 trap 'rm -rf ${log:+"$log"} ${building:+"$building"}' EXIT
 
 level=pretrain
+tests=no
+newest=no
 while [ $# -gt 0 ]; do
     case $1 in
         --level) level=${2:-}; shift ;;
         --level=*) level=${1#*=} ;;
+        --tests) tests=yes ;;
+        --newest) newest=yes ;;
         -h|--help) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit ;;
-        *) stop "setup_env.sh: expected --level pretrain or --level downstream, got '$1'." ;;
+        *) stop "setup_env.sh: expected --level pretrain, --level downstream, --tests or --newest, got '$1'." ;;
     esac
     shift || true
 done
@@ -40,6 +46,10 @@ case $level in
     pretrain|downstream) ;;
     *) stop "setup_env.sh: --level is pretrain or downstream, got '$level'." ;;
 esac
+
+if [ "$newest" = yes ] && [ "$level" = downstream ]; then
+    stop 'setup_env.sh: --newest goes with --level pretrain only: the compiled ops fit tested versions.'
+fi
 
 # step LABEL COMMAND...: run quietly, print one line with the seconds; the log's end if it fails.
 step() {
@@ -56,20 +66,20 @@ step() {
 }
 
 fits() {
-    "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] < (3, 11))' \
         >/dev/null 2>&1
 }
 
 find_python() {
     local candidate
-    for candidate in ${MIM_PLUGINS_PYTHON:-python3 python3.12 python3.11 python3.10}; do
+    for candidate in ${MIM_PLUGINS_PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
         if command -v "$candidate" >/dev/null && fits "$candidate"; then
             say "$candidate"
             return
         fi
     done
-    stop "No Python 3.10, 3.11 or 3.12 with its venv module among" \
-        "${MIM_PLUGINS_PYTHON:-python3, python3.12, python3.11 and python3.10}: install one" \
+    stop "No Python 3.11 or newer with its venv module among" \
+        "${MIM_PLUGINS_PYTHON:-python3, python3.14, python3.13, python3.12 and python3.11}: install one" \
         "(on Debian and Ubuntu: apt install python3 python3-venv) or name it in MIM_PLUGINS_PYTHON."
 }
 
@@ -85,9 +95,9 @@ make_venv() {
 # A stamp says that a level is in place: same requirements, interpreter and checkout.
 fingerprint() {
     {
-        cat "$root"/requirements/*.txt "$root/setup.py"
+        cat "$root"/requirements/*.txt "$root/setup.py" "$root/pyproject.toml"
         "$py" -c 'import sys; print(sys.version)'
-        say "$root"
+        say "$root $newest"
     } | cksum | tr ' ' '-'
 }
 
@@ -97,7 +107,13 @@ stamped() {
 }
 
 pip() { "$py" -m pip "$@"; }
-install() { pip install -c "$root/requirements/constraints.txt" "$@"; }
+install() {
+    if [ "$newest" = yes ]; then
+        pip install "$@"
+    else
+        pip install -c "$root/requirements/constraints.txt" "$@"
+    fi
+}
 pinned() { grep "^$1==" "$root/requirements/constraints.txt"; }
 
 install_pretrain() {
@@ -114,7 +130,8 @@ install_pretrain() {
     step 'checking' "$py" -m mim_plugins.check_env
 }
 
-# Called by step, where set -e does not hold: hence the chain.
+# Called by step, where set -e does not hold: hence the chain. mmcv's build asks for C++17, but the headers
+# of torch 2.14 need C++20.
 build_ops() {
     local folder=$1
     local -x PATH="$venv/bin:$PATH" MAX_JOBS=${MAX_JOBS:-$(nproc)}  # ninja has to be found
@@ -122,8 +139,12 @@ build_ops() {
     rm -rf "$folder"/.building.*  # what a killed build left; we hold the lock
     building=$folder/.building.$$
     mkdir "$building" &&
+        pip download --no-build-isolation --no-cache-dir --no-deps --no-binary onedl-mmcv \
+            --dest "$building" "$(pinned onedl-mmcv)" &&
+        tar -xzf "$building"/onedl_mmcv-*.tar.gz -C "$building" &&
+        sed -i 's/-std=c++17/-std=c++20/' "$building"/onedl_mmcv-*/setup.py &&
         pip wheel --no-build-isolation --no-cache-dir --no-deps --wheel-dir "$building" \
-            "$(pinned onedl-mmcv)" &&
+            "$building"/onedl_mmcv-*/ &&
         "$py" -m zipfile --list "$building"/*.whl | grep '^mmcv/_ext\.' &&
         mv "$building"/*.whl "$folder/"
 }
@@ -155,8 +176,7 @@ PY
 
 install_downstream() {
     local folder wheel
-    step 'installing what the ops build and the tests need' \
-        install ninja "setuptools<81" wheel -r "$root/requirements/tests.txt"
+    step 'installing what builds the ops' install ninja "setuptools<81" wheel
     folder=$wheels/$(ops_folder)
     mkdir -p "$folder"
     exec 9>"$folder/.lock"  # one build at a time; the lock goes with this process
@@ -178,6 +198,12 @@ install_downstream() {
     step 'checking' "$py" -m mim_plugins.check_env --level downstream
 }
 
+install_tests() {
+    step 'installing what the tests need' install -r "$root/requirements/tests.txt"
+    # The command mim is tested as well; it pins an old pandas, so that only the full tests bring it.
+    [ "$level" = pretrain ] || step 'installing mim' install -e "${root}[mim]"
+}
+
 main() {
     local start=$SECONDS
     log=$(mktemp)
@@ -195,6 +221,10 @@ main() {
             install_downstream
             say "$print" >"$venv/.mim_plugins-downstream"
         fi
+    fi
+    if [ "$tests" = yes ] && ! stamped "tests-$level"; then
+        install_tests
+        say "$print" >"$venv/.mim_plugins-tests-$level"
     fi
     say "$venv is ready for $level ($((SECONDS - start)) s)."
 }

@@ -58,6 +58,7 @@ def test_layout_and_counts(tiny):
     assert [p.name for p in tiny.parent.iterdir()] == ['tiny']  # no temporary folder stays
 
 
+@pytest.mark.processes
 def test_bytes_do_not_depend_on_workers(tiny, tmp_path):
     make_demo_data(tmp_path / 'again', TINY, workers=2)
     assert contents(tmp_path / 'again') == contents(tiny)
@@ -107,8 +108,9 @@ def test_coco_annotations(tiny, part):
         assert total.max() == 1  # what a later digit covers belongs to it alone
 
 
+@pytest.mark.downstream
 def test_coco_loads_with_pycocotools(tiny):
-    from pycocotools import coco  # comes with mmdet
+    coco = pytest.importorskip('pycocotools.coco', reason='pycocotools comes with mmdet')
 
     data = coco.COCO(str(tiny / 'detection/annotations/instances_val.json'))
     assert len(data.getImgIds()) == 4
@@ -279,7 +281,9 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert run(*options, '--digit-size', '0.6', '0.9', '--force')[0] == 0
 
 
+@pytest.mark.downstream
 def test_mmdet_reads_the_instances(tiny):
+    pytest.importorskip('mmdet', reason='mmdet is of the downstream level')
     from mmdet.datasets import CocoDataset
 
     dataset = CocoDataset(
@@ -294,7 +298,9 @@ def test_mmdet_reads_the_instances(tiny):
         np.testing.assert_allclose(data['gt_bboxes'].tensor.numpy(), data['gt_masks'].get_bboxes('hbox').tensor.numpy())
 
 
+@pytest.mark.downstream
 def test_mmseg_reads_the_label_maps(tiny):
+    pytest.importorskip('mmseg', reason='mmseg is of the downstream level')
     import mmseg.datasets.transforms  # noqa: F401  registers the transforms
     from mmseg.datasets import BaseSegDataset
 

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +6,7 @@ from mmpretrain.datasets import ImageNet
 from mim_plugins.datasets.few_shot import choose_few
 from mim_plugins.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+from ..runs import ROOT, run_tool
 
 
 def make(root: Path, **classes: int) -> Path:
@@ -67,15 +65,14 @@ def test_refuses_the_folder_above(tmp_path):
 
 def test_the_tool_writes_what_mmpretrain_reads(tmp_path):
     root = make(tmp_path / 'train', ant=20, bee=30)
-    command = [sys.executable, ROOT / 'tools/make_few_shot_list.py', root, tmp_path / 'meta/few.txt', '--percent', '10']
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stdout.endswith(f'5 images of 2 classes listed in {tmp_path}/meta/few.txt\n'), done.stderr
+    tool = ROOT / 'tools/make_few_shot_list.py'
+    printed = run_tool(tool, root, 'meta/few.txt', '--percent', 10, cwd=tmp_path)
+    assert printed.endswith('5 images of 2 classes listed in meta/few.txt\n')
     found = ImageNet(data_root=str(tmp_path), split='train', ann_file='meta/few.txt',
                      metainfo=dict(classes=('ant', 'bee')))
     assert [(found[i]['img_path'], found[i]['gt_label']) for i in range(len(found))] == [
         (str(root / path), label) for path, label in choose_few(root, 10, seed=0)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and 'few.txt is there already' in done.stderr
-    command[3] = root / 'ant/000.JPEG/few.txt'
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and 'few.txt cannot be written' in done.stderr and 'Traceback' not in done.stderr
+    printed = run_tool(tool, root, 'meta/few.txt', '--percent', 10, cwd=tmp_path, ok=False)
+    assert 'few.txt is there already' in printed
+    printed = run_tool(tool, root, root / 'ant/000.JPEG/few.txt', '--percent', 10, cwd=tmp_path, ok=False)
+    assert 'few.txt cannot be written' in printed

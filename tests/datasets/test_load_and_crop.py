@@ -1,4 +1,5 @@
 """Loading of no more than a crop needs."""
+import sys
 from io import BytesIO
 
 import cv2
@@ -208,6 +209,11 @@ def test_what_the_scaling_decoder_refuses_is_decoded_whole(tmp_path, monkeypatch
 
 
 class TestRefusals:
+
+    def test_without_simplejpeg(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, 'simplejpeg', None)
+        with pytest.raises(InputError, match='needs the package simplejpeg, but: .* Run pip install simplejpeg, or'):
+            LoadAndCrop(CROPS[0])
 
     @pytest.mark.parametrize('margin', [.5, 'x', None, float('nan')])
     def test_margins(self, margin):

@@ -74,13 +74,18 @@ class TestFolder:
 
 class TestCoco:
 
+    @pytest.fixture(autouse=True)
+    def _needs_pycocotools(self):
+        pytest.importorskip('pycocotools.mask', reason='pycocotools is of the downstream level')
+
     @pytest.mark.parametrize('segmentation', [POLYGON, RUNS])
     def test_polygons_and_runs(self, tmp_path, segmentation):
         masks = ObjectMasks(write_coco(tmp_path / 'a.json', {'1.jpg': [segmentation]}))
         assert np.array_equal(masks.masks('pictures/1.jpg', (6, 9)), OBJECT)
 
     def test_compressed_runs(self, tmp_path):
-        coco = pytest.importorskip('pycocotools.mask', reason='pycocotools is of the downstream level')
+        from pycocotools import mask as coco
+
         runs = coco.encode(np.asfortranarray(OBJECT, dtype=np.uint8))
         masks = ObjectMasks(write_coco(tmp_path / 'a.json', {'1.jpg': [{**runs, 'counts': runs['counts'].decode()}]}))
         assert np.array_equal(masks.masks('1.jpg'), OBJECT)
@@ -140,10 +145,11 @@ class TestCoco:
         with pytest.raises(InputError, match=f'an annotation of 1.jpg in .*a.json is damaged: .*{message}'):
             masks.masks('1.jpg')
 
-    def test_without_pycocotools(self, tmp_path, monkeypatch):
-        monkeypatch.setitem(sys.modules, 'pycocotools.mask', None)
-        with pytest.raises(InputError, match='needs pycocotools: pip install pycocotools'):
-            ObjectMasks(write_coco(tmp_path / 'a.json', {}))
+
+def test_a_json_without_pycocotools_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pycocotools.mask', None)
+    with pytest.raises(InputError, match='needs pycocotools: pip install pycocotools'):
+        ObjectMasks(write_coco(tmp_path / 'a.json', {}))
 
 
 class TestCheck:

@@ -39,7 +39,7 @@ def batch_of(folder, pipeline: list[dict], workers: int = 0) -> dict:
 def test_pictures_are_those_of_the_slow_way(folder, crop):
     slow = batch_of(folder, [dict(type='mim_plugins.LoadRGBImage'), crop, dict(type='RandomFlip', prob=.5),
                              dict(type='PackInputs', meta_keys=('flip', 'crop_box'))])
-    fast = batch_of(folder, [dict(type='mim_plugins.PackEncodedCrop', crop=crop)], workers=1)
+    fast = batch_of(folder, [dict(type='mim_plugins.PackEncodedCrop', crop=crop)])
     images = decode_crops(fast['inputs'], 'cpu')
     expected = torch.stack(slow['inputs'])
     assert images.dtype == torch.uint8 and images.shape == expected.shape
@@ -58,7 +58,8 @@ def test_the_preprocessor_decodes_on_its_device(folder):
     assert torch.equal(preprocessor(encoded, True)['inputs'], preprocessor(decoded, True)['inputs'])
 
 
-def test_a_batch_is_one_piece_of_memory(folder, monkeypatch):
+@pytest.mark.processes
+def test_a_worker_s_batch_is_one_piece_of_memory(folder, monkeypatch):
     batch = batch_of(folder, [dict(type='mim_plugins.PackEncodedCrop', crop=CROPS[0])], workers=1)['inputs']
     assert [crop.shape for crop in batch] == [(3, 24, 32)] * 4 == [batch[place].shape for place in range(-4, 0)]
     assert len({crop.content.untyped_storage().data_ptr() for crop in batch}) == 1
@@ -80,6 +81,7 @@ def test_a_batch_keeps_all_that_a_crop_says():
 
 
 @pytest.mark.gpu
+@pytest.mark.processes
 def test_pinned_batches_are_decoded_on_the_device(folder):
     dataset = UnlabelledImages(str(folder), pipeline=[dict(type='mim_plugins.PackEncodedCrop', crop=CROPS[1])])
     batch = next(iter(DataLoader(dataset, 4, num_workers=1, pin_memory=True,

@@ -45,7 +45,12 @@ def source(tmp_path: Path) -> Path:
     return root
 
 
+def need_lmdb() -> None:
+    pytest.importorskip('lmdb', reason='lmdb is an extra')
+
+
 def pack(source: Path, out: Path, workers: int = 1, **settings) -> dict:
+    need_lmdb()
     return Packing(source, out, PackSettings(**{'short_side': 16, **settings})).run(workers)
 
 
@@ -87,6 +92,7 @@ class TestWriting:
         with Image.open(BytesIO(content)) as image:
             assert np.abs(np.asarray(image.convert('L')) - expected).mean() < 2
 
+    @pytest.mark.processes
     def test_bytes_are_the_same_for_any_number_of_workers(self, source, tmp_path):
         for name, workers in (('one', 1), ('two', 2)):
             pack(source, tmp_path / name, workers)
@@ -111,6 +117,7 @@ class TestWriting:
         assert UnlabelledImages(str(tmp_path / 'packed')).get_data_info(0)['img_path'].endswith('packed/a 1.jpg')
 
     def test_the_size_is_estimated(self, source, tmp_path, monkeypatch):
+        need_lmdb()
         for name in 'ab':  # as many bytes as one another
             write(tmp_path / 'equal' / name / 'a.jpg', (20, 16))
         size = packed_writing.stored_size('a/a.jpg', (tmp_path / 'equal' / 'a' / 'a.jpg').read_bytes())
@@ -123,6 +130,7 @@ class TestWriting:
 
     @pytest.mark.parametrize('size', [100, 900, 2000, 2100, 4000, 9000])
     def test_the_estimate_counts_pages(self, tmp_path, monkeypatch, size):
+        need_lmdb()
         (tmp_path / 'source').mkdir()
         for number in range(300):
             (tmp_path / 'source' / f'{number:03}.jpg').touch()
@@ -138,6 +146,7 @@ class TestWriting:
         assert packed_writing.readable_size(size) == told
 
     def test_the_tool_tells_how_far_it_is(self, source, tmp_path, monkeypatch, capsys):
+        need_lmdb()
         tool = runpy.run_path(str(Path(__file__).parents[2] / 'tools' / 'pack_images.py'))
         seconds = itertools.count(0, 15)
         monkeypatch.setitem(tool['main'].__globals__, 'time', SimpleNamespace(monotonic=lambda: next(seconds)))
@@ -189,7 +198,11 @@ class TestReading:
         pack(source, tmp_path / 'packed')
         return tmp_path / 'packed'
 
-    @pytest.mark.parametrize('workers, start', [(0, None), (2, 'fork'), (1, 'spawn')])
+    @pytest.mark.parametrize('workers, start', [
+        (0, None),
+        pytest.param(2, 'fork', marks=pytest.mark.processes),
+        pytest.param(1, 'spawn', marks=pytest.mark.processes),
+    ])
     def test_samples_are_those_of_the_folder(self, packed, workers, start):
         dataset = UnlabelledImages(str(packed), pipeline=PIPELINE)
         assert len(dataset) == 4 and dataset[0]['data_samples'].img_path == f'{packed}/a/turned.jpg'
@@ -221,14 +234,11 @@ class TestReading:
         assert dataset[1]['img'].shape == (16, 21, 3)
         assert fileio.get('b/small.jpg', backend) == (source / 'b' / 'small.jpg').read_bytes()
 
-    def test_refusals(self, packed, monkeypatch):
+    def test_options_that_do_not_go_with_it_are_refused(self, packed):
         with pytest.raises(InputError, match='holds packed pictures, which are all used, but ann_file is .*list.txt'):
             UnlabelledImages(str(packed), ann_file='list.txt')
         with pytest.raises(InputError, match='which LoadImageFromFile does not read here: load with'):
             UnlabelledImages(str(packed), pipeline=[dict(type='LoadImageFromFile')])
-        monkeypatch.setitem(sys.modules, 'lmdb', None)
-        with pytest.raises(InputError, match='packed pictures need the package lmdb: pip install lmdb'):
-            UnlabelledImages(str(packed))
 
     @pytest.mark.parametrize('file, content, reason', [
         ('data.mdb', b'', ''), ('data.mdb', b'garbage' * 2000, ''), ('data.mdb', slice(8192), 'data.mdb has 8192 of'),
@@ -256,3 +266,14 @@ class TestReading:
         (packed / 'manifest.json').write_text(json.dumps({**manifest, 'format': 'another'}))
         with pytest.raises(InputError, match=r"packed_pictures.v1 in .*packed, found 'another'"):
             UnlabelledImages(str(packed))
+
+
+def test_without_lmdb(source, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'lmdb', None)
+    (tmp_path / 'packed').mkdir()
+    for name in ('data.mdb', 'pictures.txt', 'manifest.json'):
+        (tmp_path / 'packed' / name).touch()
+    with pytest.raises(InputError, match='packed pictures need the package lmdb: pip install lmdb'):
+        UnlabelledImages(str(tmp_path / 'packed'))
+    with pytest.raises(InputError, match='packed pictures need the package lmdb: pip install lmdb'):
+        Packing(source, tmp_path / 'new', PackSettings(16))

@@ -30,7 +30,7 @@ def value_of(sample):
     return int(sample['img'][0, 0, 0])
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def quick_shutdown(monkeypatch):
     # A loader that failed waits this long, 5 s, for each of its workers when it is dropped.
     monkeypatch.setattr(torch.utils.data._utils, 'MP_STATUS_CHECK_INTERVAL', 0.2)
@@ -215,8 +215,8 @@ def fail(results):
     raise ValueError('a mistake in a transform')
 
 
-@pytest.mark.parametrize('workers', [0, 1])
-def test_other_errors_are_not_hidden(numbered, workers):
+@pytest.mark.parametrize('workers', [0, pytest.param(1, marks=pytest.mark.processes)])
+def test_other_errors_are_not_hidden(numbered, quick_shutdown, workers):
     dataset = UnlabelledImages(numbered(3), pipeline=[LOAD, fail], max_unreadable=1.0)
     loader = DataLoader(dataset, num_workers=workers, collate_fn=pseudo_collate)
     with pytest.raises(ValueError, match='a mistake in a transform') as error:
@@ -225,8 +225,12 @@ def test_other_errors_are_not_hidden(numbered, workers):
     assert dataset.unreadable_files() == []
 
 
-@pytest.mark.parametrize('context', [None, 'fork', 'spawn'])
-def test_workers_share_one_record(numbered, context):
+@pytest.mark.parametrize('context', [
+    None,
+    pytest.param('fork', marks=pytest.mark.processes),
+    pytest.param('spawn', marks=pytest.mark.processes),
+])
+def test_workers_share_one_record(numbered, quick_shutdown, context):
     root = numbered(24, broken=[0, 5, 6, 23])
     dataset = UnlabelledImages(root, pipeline=[LOAD], max_unreadable=0.2)
     workers = dict(num_workers=2, multiprocessing_context=context, persistent_workers=True)

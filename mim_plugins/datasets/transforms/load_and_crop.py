@@ -11,7 +11,7 @@ from mim_plugins.registry import TRANSFORMS
 from .crops import CenterCrop, RandomResizedCrop, ResizeOnly, SimpleResizedCrop
 from .jpeg_header import JPEGHeader, read_header
 from .loading import LoadRGBImage, decode_bgr, decode_errors
-from .scaled_decoding import Interpolation, choose_fraction, decode_jpeg, resize_region
+from .scaled_decoding import Interpolation, choose_fraction, decode_jpeg, import_simplejpeg, resize_region
 
 PLANNED_CROPS = (RandomResizedCrop, SimpleResizedCrop, CenterCrop, ResizeOnly)
 
@@ -67,7 +67,8 @@ class LoadAndCrop(LoadRGBImage):
         backend_args: As in mmcv, for storage other than local files.
 
     Raises:
-        InputError: A margin below 1, or a crop that needs the decoded picture or another interpolation.
+        InputError: A margin below 1, a crop that needs the decoded picture or another interpolation, or no package
+            simplejpeg.
         ImageDecodeError: From the transform, as :class:`LoadRGBImage`.
     """
 
@@ -77,6 +78,7 @@ class LoadAndCrop(LoadRGBImage):
         if not isinstance(margin, int | float) or not margin >= 1:
             raise InputError(f'a region must be decoded at least as large as the result, but margin is '
                              f'{margin!r}')
+        import_simplejpeg()  # what is missing is told here, and not by a worker at the first picture
         self.crop = build_planned_crop(crop)
         self.margin = margin
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from types import ModuleType
 from typing import Literal
 
 import cv2
 import numpy as np
-import simplejpeg
 import torch
 import torch.nn.functional as F
+
+from mim_plugins.errors import InputError
 
 from .crop_plan import CropPlan
 from .jpeg_header import JPEGHeader, first_rows
@@ -21,6 +23,21 @@ from .jpeg_header import JPEGHeader, first_rows
 _REACH = 3  # pixels to each side that a value between pixels is made of; two lose 2 dB against Pillow
 _BLOCK = 16  # rows that a JPEG usually codes together
 Interpolation = Literal['bicubic', 'bilinear']
+
+
+def import_simplejpeg() -> ModuleType:
+    """Import the package that decodes, which no other way of loading needs.
+
+    Raises:
+        InputError: It is missing or does not import.
+    """
+    try:
+        import simplejpeg
+    except ImportError as error:
+        raise InputError(
+            f'decoding JPEGs at a fraction of their size needs the package simplejpeg, but: {error}. Run '
+            'pip install simplejpeg, or train without --fast-loading and load with mim_plugins.LoadRGBImage') from error
+    return simplejpeg
 
 
 def decode_jpeg(data: bytes, header: JPEGHeader, fraction: int, bottom: int | None = None) -> np.ndarray | None:
@@ -40,6 +57,7 @@ def decode_jpeg(data: bytes, header: JPEGHeader, fraction: int, bottom: int | No
         # Whole blocks, and one more: rows at the end lack what colours are interpolated from.
         height = min(height, (math.ceil((bottom + _REACH * fraction) / _BLOCK) + 1) * _BLOCK)
         data = first_rows(data, header, height)
+    simplejpeg = import_simplejpeg()
     try:
         return simplejpeg.decode_jpeg(data, 'BGR', min_height=-(-height // fraction), min_width=-(-width // fraction),
                                       strict=False)
