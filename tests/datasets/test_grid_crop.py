@@ -145,3 +145,8 @@ def test_describes_who_decoded(tmp_path):
         decoder='LoadRGBImage', size=[32, 24], patch=8, grid=[4, 3], fit='stretch', backend='pillow',
         interpolation='bilinear')
     assert run()['middle_image']['decoder'] == 'unknown'
+
+
+def test_half_of_the_pictures_are_flipped_where_that_is_asked():
+    views = [run(seed=seed, flip_prob=.5)['view'] for seed in range(40)]
+    assert 8 < views.count('hflip') < 32 and set(views) == {'hflip', 'identity'}

@@ -231,3 +231,18 @@ class TestRefusals:
     def test_other_interpolations(self, options):
         with pytest.raises(InputError, match="resized as with backend='pillow' and interpolation='bicubic' or"):
             LoadAndCrop(dict(type='mim_plugins.RandomResizedCrop', scale=32, **options))
+
+
+def test_a_region_counts_in_its_own_width_and_height(tmp_path):
+    picture(400, 60).save(tmp_path / 'tall.jpg', quality=95)
+    crop = dict(type='mim_plugins.CenterCrop', scale=32)
+    results = dict(img_path=str(tmp_path / 'tall.jpg'))
+    slow = Compose([LoadRGBImage(), TRANSFORMS.build(crop)])(dict(results))['img']
+    fast = Compose([LoadAndCrop(crop, margin=float('inf'))])(dict(results))['img']
+    assert np.abs(slow.astype(int) - fast).max() <= 2
+
+
+def test_rows_are_cut_by_the_height_and_not_by_the_width():
+    data = bytes(20)
+    assert first_rows(data, JPEGHeader((100, 50), 4), 60) is not data
+    assert first_rows(data, JPEGHeader((50, 100), 4), 60) is data

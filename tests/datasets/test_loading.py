@@ -8,6 +8,7 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image, ImageOps
 
 from mim_plugins.datasets import LoadRGBImage
+from mim_plugins.datasets.transforms import loading
 from mim_plugins.errors import ImageDecodeError, InputError
 from mim_plugins.registry import TRANSFORMS
 
@@ -294,3 +295,15 @@ def test_separate_deep_planes_are_refused(tmp_path):
     (tmp_path / 'a.tif').write_bytes(bytes(content))
     with pytest.raises(ImageDecodeError, match='separate colour planes are not supported'):
         load(tmp_path / 'a.tif')
+
+
+def test_a_picture_with_damaged_exif_stands_as_it_is():
+    class Damaged:
+        def getexif(self):
+            raise ValueError('no EXIF')
+
+    assert loading.orientation(Damaged()) == 1
+
+
+def test_a_pipeline_that_is_printed_names_the_order():
+    assert "order='bgr'" in repr(LoadRGBImage())
