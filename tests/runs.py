@@ -1,6 +1,6 @@
 """Run the tools: in this process where possible, in one of their own where a test is about processes."""
 import contextlib
-import importlib
+import gc
 import logging
 import multiprocessing
 import os
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ import pytest
 import torch
 import torch.multiprocessing
 from mmengine.utils import ManagerMixin
-from mmpretrain.utils import register_all_modules
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -29,8 +28,11 @@ TRAIN = ROOT / 'tools' / 'train.py'
 DEMO = ROOT / 'configs' / 'demo' / 'fastmim_vit-micro_bs64_demo-32.py'
 # That of a process which sets none.
 TORCHS_SEED = 67280421310721
-# A forked process has everything imported already; with a GPU in use, no forked process can train.
-START_METHOD = 'spawn' if torch.cuda.is_available() else 'fork'
+# What a training imports at its first look-ups.
+PRELOADED = [
+    'mmpretrain.datasets', 'mmpretrain.engine', 'mmpretrain.evaluation', 'mmpretrain.models',
+    'mmpretrain.visualization', 'mim_plugins.datasets', 'mim_plugins.models', 'mim_plugins.engine.hooks',
+    'mim_plugins.engine.optim', 'mim_plugins.engine.parallel', 'torch._dynamo']
 
 
 def write_images(folder: Path, number: int) -> Path:
@@ -83,12 +85,11 @@ def run_tool(tool: Path, *arguments: object, cwd: Path, ok: bool = True, **env: 
 
 def run_tool_in_two(tool: Path, *arguments: object, cwd: Path, ok: bool = True, **env: str) -> str:
     """Run a tool in two processes of one group, as torchrun would; return all that both printed."""
-    _import_all()
     with tempfile.TemporaryDirectory() as folder:
         places = dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
         call = (tool, [*arguments, '--launcher', 'pytorch'], cwd, {**env, **places}, Path(folder))
         try:
-            torch.multiprocessing.start_processes(_one_of_two, call, nprocs=2, start_method=START_METHOD)
+            start_two(_one_of_two, *call)
             failed = False
         except torch.multiprocessing.ProcessExitedException:
             failed = True
@@ -97,14 +98,24 @@ def run_tool_in_two(tool: Path, *arguments: object, cwd: Path, ok: bool = True, 
     return printed
 
 
-def _import_all() -> None:
-    """Import what a training imports at its first look-ups, once for all processes that are forked."""
-    register_all_modules(init_default_scope=False)
-    for name in ('datasets', 'models', 'engine.hooks', 'engine.optim', 'engine.parallel'):
-        importlib.import_module(f'mim_plugins.{name}')
+def start_two(function: Callable[..., None], *arguments: object) -> None:
+    """Call a function with rank and arguments in two processes.
+
+    They are forked from a server that has imported all, but not from this process: what its threads have done could
+    not go on in them.
+
+    Args:
+        function: Of a module that can be imported.
+        arguments: What follows the rank; they are pickled.
+    """
+    multiprocessing.get_context('forkserver').set_forkserver_preload(PRELOADED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT)
+        torch.multiprocessing.start_processes(function, arguments, nprocs=2, start_method='forkserver')
 
 
 def _one_of_two(rank: int, tool: Path, arguments: list[object], cwd: Path, env: dict[str, str], folder: Path) -> None:
+    gc.freeze()  # to look through all that is imported takes a second each time
     torch.set_num_threads(1)
     output = 'ended without a word'
     try:

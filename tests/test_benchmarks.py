@@ -48,6 +48,14 @@ def _batch(images: int = 2) -> dict:
     return dict(inputs=torch.randint(256, (images, 3, 4, 4), dtype=torch.uint8), data_samples=[])
 
 
+@pytest.fixture
+def without_programs(script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Describe the machine without asking git and uname."""
+    monkeypatch.setattr(script('machine'), '_first_line', lambda *command: 'abc')
+    monkeypatch.setattr('platform.processor', lambda: 'a processor')
+    monkeypatch.setattr('platform.platform', lambda terse: 'a system')
+
+
 def _plain(script, encoder: nn.Module, trained: bool = True):
     return script('stepping').Step(script('candidates').PlainEncoder(encoder), _batch(), CPU, trained)
 
@@ -191,7 +199,8 @@ def test_group_sets_what_was_not_given(script) -> None:
         assert (args.batch, args.runs) == expected
 
 
-def test_compiled_results_lie_beside_plain_ones(script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_results_lie_beside_plain_ones(
+        script, without_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps, fed = script('steps'), script('fed')
     monkeypatch.setattr(script('common'), 'RESULTS', tmp_path)
     monkeypatch.setattr(steps, 'run_group', lambda group, args: dict(
@@ -227,6 +236,7 @@ def test_attentions_take_the_same_tokens(script) -> None:
         assert build()[1](tokens).shape == tokens.shape
 
 
+@pytest.mark.processes
 def test_fresh_process(script) -> None:
     common = script('common')
     assert common.in_own_process(math.sqrt, 9.) == 3
@@ -234,6 +244,7 @@ def test_fresh_process(script) -> None:
         common.in_own_process(math.sqrt, -1.)
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(), reason='the peak of a process is read from Linux')
 def test_growth_of_a_process(script) -> None:
     common = script('common')  # a process that has given memory back would take that first
@@ -248,7 +259,8 @@ def test_runs_in_turn(script) -> None:
     assert all(found['min'] <= found['median'] <= found['max'] for found in times.values())
 
 
-def test_results_of_devices_lie_side_by_side(script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_devices_lie_side_by_side(
+        script, without_programs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     common = script('common')
     monkeypatch.setattr(common, 'RESULTS', tmp_path / 'results')
     for device in ('cpu', 'cuda'):
@@ -256,6 +268,7 @@ def test_results_of_devices_lie_side_by_side(script, tmp_path: Path, monkeypatch
         found = json.loads(path.read_text())
         assert path.name == f'hog.{device}.json' and found['device'] == device
         assert found['machine']['torch'] == torch.__version__ and found['machine']['command'].startswith('python')
+        assert found['machine']['commit'] == 'abc'
 
 
 def test_peaks(script) -> None:
@@ -263,7 +276,13 @@ def test_peaks(script) -> None:
     names = {'NVIDIA H100 80GB HBM3': 989e12, 'NVIDIA H100 PCIe': 756e12, 'NVIDIA A100-SXM4-80GB': 312e12,
              'NVIDIA GeForce RTX 4090': 165e12, 'another': None}
     assert {name: machine.peak_flops(name) for name in names} == names
-    assert machine._first_line('no-such-command') == ''
+
+
+@pytest.mark.processes
+def test_first_line_of_a_command(script) -> None:
+    first_line = script('machine')._first_line
+    assert first_line('no-such-command') == ''
+    assert first_line('echo', 'abc\ndef') == 'abc'
 
 
 def test_tables(script, tmp_path: Path) -> None:
@@ -327,6 +346,8 @@ def test_every_run_has_a_place_in_the_readme(script) -> None:
     assert [name for name in names if text.count(f'<!-- table: {name} -->') != 1] == []
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_quick_run(tmp_path: Path) -> None:
     readme = ROOT / 'benchmarks/README.md'
     before = readme.read_text()

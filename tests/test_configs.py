@@ -1,4 +1,5 @@
 """Every config parses and its model builds; the full-size ones have the papers' shapes."""
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,32 +11,20 @@ from mmengine.registry import PARAM_SCHEDULERS
 
 from mim_plugins.registry import DATA_SAMPLERS, DATASETS, HOOKS, MODELS
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
+from .recipes import CONFIGS, on_meta, one_per_model, parsed, read
+
 LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py')
                 if not {'_base_', 'benchmarks', 'transfer'} & set(path.parts))
 METHODS = ['fastmae', 'fastmim', 'mae', 'mixmim', 'pixmim', 'simmim']
 TEACHERS = sorted(path.stem for path in (CONFIGS / '_base_/teachers').glob('*.py'))
-# Encoders of 0.7 and 3 billion parameters: the same blocks, a sixteenth or less of the width.
-NARROW = {
-    'huge': dict(embed_dims=16, depths=[2, 2, 18, 2], num_heads=[1, 2, 4, 8], extra_norm_every_n_blocks=6),
-    'giant': dict(embed_dims=16, depths=[2, 2, 42, 4], num_heads=[1, 2, 4, 8], extra_norm_every_n_blocks=6),
-}
 
 
-def read(name: str) -> Config:
-    return Config.fromfile(CONFIGS / name)
-
-
-def narrowed(cfg: Config) -> Config:
-    """The config with a narrow encoder where the full one would not fit a test, and without files it asks for."""
+def without_files(cfg: Config) -> Config:
+    """The config without files that it asks for: a teacher's weights, and the store of its features."""
     if 'teacher' in cfg.model.target_generator:
         cfg.model.target_generator.update(checkpoint=None, random_weights=True)
     dataset = cfg.train_dataloader.dataset
     dataset.pipeline = [step for step in dataset.pipeline if step.type != 'mim_plugins.LoadOfflineTarget']
-    arch = cfg.model.backbone.get('arch')
-    if isinstance(arch, str) and arch in NARROW:
-        cfg.model.backbone.arch = NARROW[arch]
-        cfg.model.neck.in_channels = 8 * NARROW[arch]['embed_dims']
     return cfg
 
 
@@ -46,9 +35,9 @@ def load_step(cfg: Config) -> dict:
 
 @pytest.mark.parametrize('name', TEACHERS)
 def test_teacher_builds(name):
-    teacher = Config.fromfile(CONFIGS / f'_base_/teachers/{name}.py').teacher
-    target = MODELS.build({**teacher, 'checkpoint': None, 'random_weights': True, 'mean': [0.], 'std': [1.]})
-    with torch.no_grad():
+    teacher = parsed(f'_base_/teachers/{name}.py').teacher
+    with on_meta(), torch.no_grad():
+        target = MODELS.build({**teacher, 'checkpoint': None, 'random_weights': True, 'mean': [0.], 'std': [1.]})
         assert target.features(torch.zeros(1, 3, 256, 256)).shape == (1, teacher.channels, 16, 16)
     assert teacher.checkpoint.startswith('data/teachers/')
 
@@ -56,51 +45,97 @@ def test_teacher_builds(name):
 def test_the_teacher_of_each_recipe_has_a_store_of_its_own():
     stores = {}
     for name in LEAVES:
-        cfg = read(name)
+        cfg = parsed(name)
         if name.startswith('fastmae/') and cfg.model.target_generator.type == 'mim_plugins.OfflineTarget':
             stores.setdefault(load_step(cfg).store, set()).add(cfg.teacher.checkpoint)
     assert len(stores) == 5 and all(len(teachers) == 1 for teachers in stores.values())
 
 
-@pytest.mark.parametrize('name', LEAVES)
-def test_config_builds(name):
-    cfg = narrowed(read(name))
+def losses_of(name: str) -> dict[str, torch.Tensor]:
+    """Losses of a config's model for two black images of its size."""
+    cfg = without_files(read(name))
+    size, target = cfg.model.input_size, cfg.model.target_generator
     model = MODELS.build(cfg.model)
-    size = cfg.model.input_size
+    model.to(torch.zeros(0).device)  # the data preprocessor does not notice on which device it was made
     batch = model.data_preprocessor(
         dict(inputs=torch.zeros(2, 3, size, size, dtype=torch.uint8), data_samples=[]), True)
-    target = cfg.model.target_generator
     if target.type == 'mim_plugins.OfflineTarget':
         grid = [size // target.get('cell', 16)] * 2
         batch['target_inputs'] = dict(features=torch.randn(2, *grid, target.channels))
-        assert load_step(read(name)).image_root == cfg.train_dataloader.dataset.data_root
-        assert cfg.teacher.channels == target.channels and cfg.teacher.cell == target.get('cell', 16)
     if target.get('from_middle'):
         batch['target_inputs'] = dict(middle=torch.zeros(2, 3, 256, 256), grid_box=torch.tensor([[1, 0, 15, 14]] * 2))
     with torch.no_grad():
-        assert model.parse_losses(model(**batch, mode='loss'))[0].isfinite()
-    dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'lazy_init': True})
-    assert dataset.pipeline.transforms
-    assert DATA_SAMPLERS.build({**cfg.train_dataloader.sampler, 'dataset': range(4), 'seed': 0})
-    steps = [step.get('crop', step) for step in cfg.train_dataloader.dataset.pipeline]
-    scales = [step.scale for step in steps if 'scale' in step]
-    assert scales == [size]
-    assert all(HOOKS.build(hook) for hook in cfg.default_hooks.values() if hook.type.startswith('mim_plugins.'))
+        losses = model(**batch, mode='loss')
+    return {name: loss for name, loss in losses.items() if 'loss' in name}
 
 
-@pytest.mark.parametrize('name', LEAVES)
-def test_recipe_has_a_card_and_fitting_arithmetic(name):
-    text = (CONFIGS / name).read_text()
+# The full-size ones without memory and arithmetic, those of the demo with both.
+@pytest.mark.parametrize('name', one_per_model(name for name in LEAVES if not name.startswith('demo/')))
+def test_full_size_model_builds_and_its_parts_fit(name):
+    with on_meta():
+        losses = losses_of(name)
+    assert losses and all(loss.shape == () and loss.dtype == torch.float32 for loss in losses.values())
+
+
+@pytest.mark.parametrize('name', [name for name in LEAVES if name.startswith('demo/')])
+def test_demo_model_has_finite_losses(name):
+    losses = losses_of(name)
+    assert losses and all(loss.isfinite() for loss in losses.values())
+
+
+def test_offline_targets_are_those_of_the_teacher():
+    wrong = {}
+    for name in LEAVES:
+        cfg = parsed(name)
+        target = cfg.model.target_generator
+        if target.type != 'mim_plugins.OfflineTarget':
+            continue
+        found = (load_step(cfg).image_root, cfg.teacher.channels, cfg.teacher.cell)
+        expected = (cfg.train_dataloader.dataset.data_root, target.channels, target.get('cell', 16))
+        if found != expected:
+            wrong[name] = (found, expected)
+    assert wrong == {}
+
+
+def test_datasets_samplers_and_hooks_build():
+    wrong = {}
+    for name in LEAVES:
+        cfg = without_files(read(name))
+        dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'lazy_init': True})
+        assert dataset.pipeline.transforms, name
+        assert DATA_SAMPLERS.build({**cfg.train_dataloader.sampler, 'dataset': range(4), 'seed': 0}), name
+        assert all(HOOKS.build(hook) for hook in cfg.default_hooks.values() if hook.type.startswith('mim_plugins.'))
+        steps = [step.get('crop', step) for step in cfg.train_dataloader.dataset.pipeline]
+        scales = [step.scale for step in steps if 'scale' in step]
+        if scales != [cfg.model.input_size]:
+            wrong[name] = scales
+    assert wrong == {}
+
+
+def faults_of_card(name: str) -> list[str]:
+    """Return what a recipe's card lacks, or says otherwise than the config."""
+    text, cfg = (CONFIGS / name).read_text(), parsed(name)
     card, body = text.removeprefix('"""').split('"""\n', 1)
-    assert text.startswith('"""') and 'Command:' in card and 'Batch:' in card and 'Result:' in card
-    assert f'configs/{name}' in card and len(body.splitlines()) <= 40
-    cfg = read(name)
-    assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_epochs
-    assert cfg.param_scheduler[-1].begin == cfg.param_scheduler[0].end
-    batch = cfg.auto_scale_lr.base_batch_size
+    batch, each = cfg.auto_scale_lr.base_batch_size, cfg.train_dataloader.batch_size
+    checks = {
+        'the card comes first': text.startswith('"""'),
+        'a command, the batch and the result are given': all(
+            part in card for part in ('Command:', 'Batch:', 'Result:')),
+        'the command names the file': f'configs/{name}' in card,
+        'the recipe has at most 40 lines': len(body.splitlines()) <= 40,
+        'the schedule ends with the training': cfg.param_scheduler[-1].end == cfg.train_cfg.max_epochs,
+        'the last schedule begins after the warmup': cfg.param_scheduler[-1].begin == cfg.param_scheduler[0].end,
+    }
     if not name.startswith('demo/'):
-        assert f'x {cfg.train_dataloader.batch_size} = {batch};' in card
-        assert f'-{cfg.train_cfg.max_epochs}e_' in name and f'xb{cfg.train_dataloader.batch_size}-' in name
+        checks['the batch is that of the card'] = f'x {each} = {batch};' in card
+        checks['the name has the epochs'] = f'-{cfg.train_cfg.max_epochs}e_' in name
+        checks['the name has the batch of a GPU'] = f'xb{each}-' in name
+    return [rule for rule, kept in checks.items() if not kept]
+
+
+def test_recipes_have_a_card_and_fitting_arithmetic():
+    faults = {name: faults_of_card(name) for name in LEAVES}
+    assert {name: found for name, found in faults.items() if found} == {}
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -108,7 +143,7 @@ def test_the_metafile_names_every_recipe_as_it_is(method):
     models = load(CONFIGS / method / 'metafile.yml')['Models']
     readme = (CONFIGS / method / 'README.md').read_text()
     for model in models:
-        cfg = Config.fromfile(CONFIGS.parent / model['Config'])
+        cfg = parsed(model['Config'].removeprefix('configs/'))
         assert Path(model['Config']).stem == model['Name']
         assert f'[{model["Name"]}]({model["Name"]}.py)' in readme
         assert model['Metadata']['Epochs'] == cfg.train_cfg.max_epochs
@@ -127,8 +162,8 @@ def test_the_readme_lists_every_transfer_recipe(method):
 
 def test_file_names_are_unique():
     """``mim train mim_plugins NAME`` finds a config by its file name."""
-    names = [path.name for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts]
-    assert len(set(names)) == len(names)
+    counts = Counter(path.name for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
+    assert [name for name, count in counts.items() if count > 1] == []
 
 
 def rates(cfg: Config, epoch_length: int = 10, share: float = 1.) -> list[float]:
@@ -167,7 +202,7 @@ def rates(cfg: Config, epoch_length: int = 10, share: float = 1.) -> list[float]
     ('fastmae/fastmae_vit-small_8xb512-amp-300e_in1k-224.py', 2.4e-3, 40, None),
 ])
 def test_schedules_are_the_papers(name, peak, warmup, drop):
-    found = rates(read(name))
+    found = rates(parsed(name))
     assert found[0] < 2e-3 * peak and found[warmup] == pytest.approx(peak)
     assert found[warmup // 2] < found[warmup]
     if drop:
@@ -186,9 +221,9 @@ def test_schedules_are_the_papers(name, peak, warmup, drop):
 ])
 def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
     cfg = read(name)
-    model = MODELS.build(cfg.model)
-    assert sum(p.numel() for p in model.backbone.parameters()) == encoder
-    with torch.no_grad():
+    with on_meta(), torch.no_grad():
+        model = MODELS.build(cfg.model)
+        assert sum(p.numel() for p in model.backbone.parameters()) == encoder
         predicted = model.neck(model.backbone(torch.zeros(1, 3, 128, 128)), (128, 128))
     assert predicted.shape == (1, 27, 16, 16)
     assert model.neck.grid((128, 128)) == tokens and model.neck.values_per_token == values
@@ -204,13 +239,14 @@ def test_fastmim_recipes_are_the_papers(name, encoder, tokens, values):
 ])
 def test_mixmim_recipes_are_the_papers(name, features, values):
     cfg = read(f'mixmim/{name}')
-    model = MODELS.build(cfg.model)
-    batch = model.data_preprocessor(
-        dict(inputs=torch.zeros(2, 3, 224, 224, dtype=torch.uint8), data_samples=[]), True)
-    assert batch['mask'].sum((1, 2)).tolist() == [24, 24] and batch['mask'].shape == (2, 7, 7)
+    with on_meta():
+        model = MODELS.build(cfg.model)
+    mask = model.data_preprocessor.mask_strategy(2, (224, 224), torch.Generator(), torch.device('cpu'))
+    assert mask.sum((1, 2)).tolist() == [24, 24] and mask.shape == (2, 7, 7)
     assert cfg.train_dataloader.drop_last and cfg.auto_scale_lr.base_batch_size == 1024
-    with torch.no_grad():
-        seen = model.fill.encode(model.backbone, batch['inputs'], batch['mask'])
+    with on_meta(), torch.no_grad():
+        model.fill.expect(model.data_preprocessor.mask_strategy.visible_units((224, 224)), mask[0].numel())
+        seen = model.fill.encode(model.backbone, torch.zeros(2, 3, 224, 224), mask.to('meta'))
     assert (seen if isinstance(seen, torch.Tensor) else seen[-1]).shape[1:] == features
     assert model.neck.values_per_token == values and len(model.neck.blocks) == 8
 
@@ -223,10 +259,12 @@ def test_mixmim_recipes_are_the_papers(name, features, values):
 ])
 def test_pixmim_recipes_are_the_papers(name, batch, tokens):
     cfg = read(name)
-    size, model = cfg.model.input_size, MODELS.build(cfg.model)
-    images = torch.zeros(1, 3, size, size)
-    mask = model.data_preprocessor.mask_strategy(1, (size, size), torch.Generator(), torch.device('cpu'))
-    with torch.no_grad():
+    size = cfg.model.input_size
+    with on_meta(), torch.no_grad():
+        model = MODELS.build(cfg.model)
+        images = torch.zeros(1, 3, size, size)
+        mask = model.data_preprocessor.mask_strategy(1, (size, size), torch.Generator(), images.device)
+        model.fill.expect(model.data_preprocessor.mask_strategy.visible_units((size, size)), mask[0].numel())
         features = model.fill.encode(model.backbone, images, mask)
         features = features if isinstance(features, torch.Tensor) else features[-1]
         assert features.shape == (1, tokens, 768)  # a quarter of all, and cls
@@ -243,10 +281,11 @@ def test_pixmim_recipes_are_the_papers(name, batch, tokens):
 @pytest.mark.parametrize('name, width', [('base', 768), ('small', 384)])
 def test_fastmae_recipes_are_the_papers(name, width):
     cfg = read(f'fastmae/fastmae_vit-{name}_8xb512-amp-300e_in1k-224.py')
-    model = MODELS.build(cfg.model)
-    images = torch.zeros(1, 3, 224, 224)
-    mask = model.data_preprocessor.mask_strategy(1, (224, 224), torch.Generator(), torch.device('cpu'))
-    with torch.no_grad():
+    with on_meta(), torch.no_grad():
+        model = MODELS.build(cfg.model)
+        images = torch.zeros(1, 3, 224, 224)
+        mask = model.data_preprocessor.mask_strategy(1, (224, 224), torch.Generator(), images.device)
+        model.fill.expect(model.data_preprocessor.mask_strategy.visible_units((224, 224)), mask[0].numel())
         features = model.fill.encode(model.backbone, images, mask)[-1]
         assert features.shape == (1, 50, width) and model.neck(features, (224, 224), mask).shape == (1, 768, 14, 14)
     assert len(model.neck.blocks) == 1 and len(model.layer_heads) == 12 and model.target_generator.norm == 'patch'

@@ -30,3 +30,15 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     with pytest.raises(RuntimeError, match='power'):
         write_whole(path, write)
     assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
+
+
+def test_several_writers_do_not_take_each_others_file(tmp_path):
+    path = tmp_path / 'a.txt'
+
+    def write(temporary):
+        temporary.write_text('first')
+        write_whole(path, lambda other: other.write_text('second'), several_writers=True)
+        assert path.read_text() == 'second'
+
+    write_whole(path, write, several_writers=True)
+    assert path.read_text() == 'first' and list(tmp_path.iterdir()) == [path]

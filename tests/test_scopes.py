@@ -18,6 +18,8 @@ def run_python(code: str, cwd: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_pretraining_needs_no_compiled_ops_no_mmdet_and_no_mmseg(tmp_path):
     code = f"""
 import sys
@@ -50,8 +52,14 @@ print([name for name in sys.modules if name.split('.')[0] in BLOCKED or name.sta
     assert [line for line in lines if line.startswith('built')] == [f'built {name} True' for name in demos]
 
 
-@pytest.mark.parametrize('package', ['mmpretrain', 'mmdet', 'mmseg'])
+@pytest.mark.processes
+@pytest.mark.parametrize('package', [
+    'mmpretrain',
+    pytest.param('mmdet', marks=pytest.mark.downstream),
+    pytest.param('mmseg', marks=pytest.mark.downstream),
+])
 def test_parts_are_found_by_their_prefix_alone(package, tmp_path):
+    pytest.importorskip(package, exc_type=ImportError, reason=f'{package} is of the downstream level')
     code = f"""
 import torch
 from {package}.registry import MODELS, TRANSFORMS

@@ -142,8 +142,9 @@ def conclude(folder: Path, manifest: Manifest) -> None:
     if problems:
         return  # another process is at them
     unreadable = {name: reason for shard in shards for name, reason in shard.problems.items()}
-    write_whole(folder / _LIST, lambda path: path.write_text(
-        ''.join(f'{name}\t{reason}\n' for name, reason in unreadable.items())))
+    text = ''.join(f'{name}\t{reason}\n' for name, reason in unreadable.items())
+    # Processes that end in the same moment all see a whole store.
+    write_whole(folder / _LIST, lambda path: path.write_text(text), several_writers=True)
     size = sum(shard.path.stat().st_size for shard in shards)
     print(f'{folder} is whole: {sum(map(len, shards))} images, {readable(size)}', flush=True)
     if unreadable:

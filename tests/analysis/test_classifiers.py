@@ -11,6 +11,7 @@ from mim_plugins.errors import InputError, UnreadableImagesError
 from .conftest import picture
 
 
+@pytest.mark.processes
 def test_scores_are_the_models_own(classifier_files, tmp_path, monkeypatch):
     monkeypatch.setattr('mim_plugins.analysis.classifiers._BATCH', 2)
     classifier = load_classifier(*classifier_files(5))

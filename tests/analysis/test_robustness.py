@@ -13,7 +13,7 @@ from mim_plugins.analysis.robustness import (
 )
 from mim_plugins.errors import InputError
 
-from ..engine.conftest import ROOT, run_tool
+from ..runs import ROOT, run_tool
 from .conftest import Answers, picture
 
 TOOL = ROOT / 'tools' / 'analysis' / 'robustness.py'
@@ -108,12 +108,12 @@ def test_as_a_tool(classifier_files, tmp_path):
     (tmp_path / 'classes.txt').write_text('\n'.join(CLASSES))
     (tmp_path / 'a' / 'dog' / 'broken.png').write_bytes(b'no picture')
     printed = run_tool(TOOL, config, checkpoint, 'a', '--layout', 'a', '--classes', 'classes.txt', '--out', 'out',
-                       cwd=tmp_path)
+                       '--workers', 0, cwd=tmp_path)
     result = json.loads((tmp_path / 'out/robustness.json').read_text())
     assert result['pictures'] == 2 and f'top-1 {result["accuracy"]:.1%} of 2 pictures' in printed
     assert 'left out: could not read the image' in printed and len(result['unreadable']) == 1
     printed = run_tool(TOOL, config, checkpoint, 'c', '--layout', 'c', '--classes', 'classes.txt', '--out', 'out',
-                       cwd=tmp_path)
+                       '--workers', 0, cwd=tmp_path)
     assert 'no mCE: 74 folders are missing, the first gaussian_noise/1' in printed
     printed = run_tool(TOOL, config, checkpoint, 'a', '--layout', 'sketch', '--out', 'out', cwd=tmp_path, ok=False)
     assert 'error: 2 of 2 folders are called like none of the 1000 classes: bee, dog' in printed

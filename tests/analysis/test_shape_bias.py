@@ -14,7 +14,7 @@ from mim_plugins.analysis.shape_bias import (
 )
 from mim_plugins.errors import InputError
 
-from ..engine.conftest import ROOT, run_tool
+from ..runs import ROOT, run_tool
 from .conftest import picture
 
 TOOL = ROOT / 'tools' / 'analysis' / 'shape_bias.py'
@@ -78,7 +78,7 @@ def test_as_a_tool(folder, classifier_files, tmp_path):
     printed = run_tool(TOOL, config, checkpoint, folder, '--out', 'out', cwd=tmp_path, ok=False)
     assert 'the classifier has 4: give a json file' in printed
     (tmp_path / 'categories.json').write_text(json.dumps(CATEGORIES))
-    options = ('--out', 'out', '--categories', 'categories.json')
+    options = ('--out', 'out', '--categories', 'categories.json', '--workers', 0)
     printed = run_tool(TOOL, config, checkpoint, folder, *options, cwd=tmp_path)
     result = json.loads((tmp_path / 'out/shape_bias.json').read_text())
     assert result['pictures'] == 4 and f'{result["shape"]:.1%} decided as their shape' in printed

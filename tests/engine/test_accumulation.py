@@ -10,7 +10,7 @@ from mim_plugins.engine import launch
 from mim_plugins.errors import InputError
 from mim_plugins.registry import MODELS
 
-from .conftest import DEMO
+from ..runs import DEMO
 
 
 def batches(model: torch.nn.Module, number: int, images: int) -> list[dict]:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mim_plugins.engine import launch
 
-from .conftest import ROOT
+from ..runs import ROOT, no_workers_left
 
 CONFIG = ROOT / 'configs' / 'demo' / 'fastmim-p_swin-micro_bs64_demo-32-64.py'
 CROP = dict(type='mim_plugins.RandomResizedCrop', scale=32, crop_ratio_range=(0.5, 1.0), backend='pillow',
@@ -36,12 +36,14 @@ def losses(jpegs: Path, work_dir: Path, pipeline: list[dict], collate: str) -> l
             'train_dataloader.dataset.indices': None, 'train_dataloader.dataset.pipeline': pipeline,
             'train_dataloader.collate_fn.type': collate, 'default_hooks.logger.interval': 1}))
     cfg.experiment_name = work_dir.name
-    Runner.from_cfg(cfg).train()
+    with no_workers_left():
+        Runner.from_cfg(cfg).train()
     lines = (json.loads(line) for path in work_dir.glob('*/vis_data/scalars.json')
              for line in path.read_text().splitlines())
     return [line['loss'] for line in lines if 'loss' in line]
 
 
+@pytest.mark.processes
 def test_trains_in_stages_as_on_pictures_that_workers_decode(jpegs, tmp_path):
     slow = losses(jpegs, tmp_path / 'workers', SLOW, 'default_collate')
     fast = losses(jpegs, tmp_path / 'device', [dict(type='mim_plugins.PackEncodedCrop', crop=CROP)],

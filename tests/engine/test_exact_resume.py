@@ -1,9 +1,11 @@
 """A training that was stopped and resumed equals one that never stopped, random numbers included."""
+from pathlib import Path
+
 import pytest
 
 from mim_plugins.analysis.curves import read_scalars
 
-from .conftest import DEMO, TRAIN, run_tool, small_run
+from ..runs import DEMO, TRAIN, run_tool, small_run
 
 RANDOM_CROP = "dict(type='mim_plugins.RandomResizedCrop', scale=32)"
 SIMPLE_CROP = "dict(type='mim_plugins.SimpleResizedCrop', scale={})"
@@ -21,11 +23,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize('case', CASES)
-def test_stopped_and_resumed_equals_never_stopped(images, tmp_path, case):
-    """Loss, lr, data order, crops, flips, masks, drop path, and whatever else the log follows."""
+def write_config(folder: Path, case: str) -> Path:
+    """Write the recipe of a case with all that can be random: data order, crops, flips, masks, drop path."""
     base, crop, more = CASES[case]
-    config = tmp_path / 'flips.py'
+    config = folder / 'flips.py'
     config.write_text(f"""_base_ = ['{base}']
 model = dict(backbone=dict(drop_path_rate=0.5))
 train_dataloader = dict(
@@ -35,20 +36,47 @@ train_dataloader = dict(
 default_hooks = dict(iteration_seed=dict(type='mim_plugins.IterationSeedHook'))
 {more}
 """)
+    return config
 
-    def run(name: str, *options: str) -> list:
-        return small_run(images, tmp_path / name, 'train_dataloader.num_workers=1', *options, start=(TRAIN, config))
 
-    run_tool(*run('straight'), cwd=tmp_path)
-    run_tool(*run('stopped', 'train_cfg.max_epochs=1'), cwd=tmp_path)
-    printed = run_tool(*run('stopped'), '--resume', cwd=tmp_path, FORCE_COLOR='1')
-    assert 'resumed epoch: 1, iter: 4' in printed and '8/8' in printed  # the bar of what counts as a terminal
-    straight, stopped = ({line['step']: line for line in read_scalars(tmp_path / name)}
-                         for name in ('straight', 'stopped'))
-    assert sorted(straight) == sorted(stopped) == list(range(1, 9))
+def logged(work_dir: Path) -> dict[int, dict]:
+    """Step -> what was logged of it."""
+    return {line['step']: line for line in read_scalars(work_dir)}
+
+
+def assert_equal_lines(found: dict, expected: dict, names: set[str]) -> None:
+    assert found['lr'] == expected['lr']
+    for name in names:
+        assert found[name] == pytest.approx(expected[name], rel=1e-5)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_resumed_equals_never_stopped(images, tmp_path, case):
+    """Loss, lr, data order, crops, flips, masks, drop path, and whatever else the log follows."""
+    start = (TRAIN, write_config(tmp_path, case))
+    run_tool(*small_run(images, tmp_path / 'straight', start=start), cwd=tmp_path)
+    printed = run_tool(*small_run(images, tmp_path / 'resumed', start=start),
+                       '--resume', tmp_path / 'straight/epoch_1.pth', cwd=tmp_path)
+    assert 'resumed epoch: 1, iter: 4' in printed
+    straight, resumed = logged(tmp_path / 'straight'), logged(tmp_path / 'resumed')
+    assert sorted(straight) == list(range(1, 9)) and sorted(resumed) == list(range(5, 9))
     followed = {'loss', 'radius', 'weight_0', 'weight_1'} & set(straight[1])
     assert len(followed) == {'MFF': 3, 'MAE with a trainable radius': 2}.get(case, 1)
+    for step, line in resumed.items():
+        assert_equal_lines(line, straight[step], followed)
+
+
+@pytest.mark.processes
+def test_stopped_and_resumed_with_loading_workers_equals_never_stopped(images, tmp_path):
+    """In the same folder, from the last checkpoint there, by workers; the other run has none."""
+    start = (TRAIN, write_config(tmp_path, 'FastMIM'))
+    workers = 'train_dataloader.num_workers=1'
+    run_tool(*small_run(images, tmp_path / 'straight', start=start), cwd=tmp_path)
+    run_tool(*small_run(images, tmp_path / 'stopped', workers, 'train_cfg.max_epochs=1', start=start), cwd=tmp_path)
+    printed = run_tool(*small_run(images, tmp_path / 'stopped', workers, start=start), '--resume', cwd=tmp_path,
+                       FORCE_COLOR='1')
+    assert 'resumed epoch: 1, iter: 4' in printed and '8/8' in printed  # the bar of what counts as a terminal
+    straight, stopped = logged(tmp_path / 'straight'), logged(tmp_path / 'stopped')
+    assert sorted(straight) == sorted(stopped) == list(range(1, 9))
     for step, line in straight.items():
-        assert stopped[step]['lr'] == line['lr']
-        for name in followed:
-            assert stopped[step][name] == pytest.approx(line[name], rel=1e-5)
+        assert_equal_lines(stopped[step], line, {'loss'})

@@ -10,7 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from mim_plugins.engine.optim import ShardedOptimizer
 from mim_plugins.registry import MODELS
 
-from .conftest import ROOT
+from ..runs import ROOT
 
 BASES = ROOT / 'configs/_base_'
 SCHEDULES = sorted(path for folder in ('schedules', 'detection/schedules', 'segmentation/schedules', 'transfer')

@@ -1,5 +1,5 @@
-import sys
 from argparse import Namespace
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from mim_plugins.engine.optim import ShardedOptimizer
 from mim_plugins.engine.optim.sharded import _Sharded
 from mim_plugins.errors import InputError
 
-from .conftest import DEMO, ROOT, run_tool, small_run
+from ..runs import run_tool_in_two, small_run
 
 SHARDED = ('optim_wrapper.optimizer.type=mim_plugins.ShardedOptimizer', 'optim_wrapper.optimizer.optimizer_type=AdamW')
 
@@ -39,16 +39,15 @@ def test_refuses_what_is_no_optimizer(name):
         ShardedOptimizer([torch.nn.Parameter(torch.zeros(1))], name, lr=.1)
 
 
+@pytest.mark.processes
 def test_two_processes_train_save_and_resume_as_with_the_plain_optimizer(images, tmp_path):
-    start = (ROOT / 'tools' / 'dist_train.sh', DEMO, 2)
 
-    def run(name: str, port: int, *options: str, resume: bool = False) -> None:
-        command = small_run(images, tmp_path / name, *options, start=start) + ['--resume'] * resume
-        run_tool(*command, cwd=tmp_path, program='bash', PYTHON=sys.executable, PORT=str(port))
+    def run(name: str, *options: str, resume: Sequence[str] = ()) -> None:
+        run_tool_in_two(*small_run(images, tmp_path / name, *options), *resume, cwd=tmp_path)
 
-    run('plain', 29651)
-    run('sharded', 29652, *SHARDED, 'train_cfg.max_epochs=1')
-    run('sharded', 29653, *SHARDED, resume=True)
+    run('plain')
+    run('sharded', *SHARDED, 'train_cfg.max_epochs=1')
+    run('sharded', *SHARDED, resume=['--resume'])
     losses = [[line['loss'] for line in read_scalars(tmp_path / name)] for name in ('plain', 'sharded')]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5) and len(losses[0]) == 4
     states = [torch.load(tmp_path / name / 'epoch_2.pth', weights_only=False)['optimizer']['state']

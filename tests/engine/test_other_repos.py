@@ -9,8 +9,9 @@ from mmengine.config import Config
 from mim_plugins.datasets.demo import DemoOptions, make_demo_data
 from mim_plugins.registry import MODELS
 
-from .conftest import DEMO, ROOT, run_tool, write_images
+from ..runs import DEMO, ROOT, TRAIN, run_process, run_tool, write_images
 
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
 MIM = str(Path(sys.executable).with_name('mim'))
 RECIPES = ROOT / 'configs/demo/transfer'
 CASES = {'mmdetection': ('fastmim_vit-micro_mask-rcnn_demo.py', 'coco/segm_mAP'),
@@ -28,12 +29,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mim(*arguments: object, cwd: Path) -> str:
-    return run_tool(*arguments, '--gpus', 0, cwd=cwd, program=MIM, PYTHONPATH='')
+    return run_process(*arguments, '--gpus', 0, cwd=cwd, program=MIM, PYTHONPATH='')
 
 
+@pytest.mark.downstream
 @pytest.mark.parametrize('package', CASES)
 def test_mim_trains_and_tests_our_configs(package, folder):
-    pytest.importorskip('mmcv._ext')
     recipe, metric = CASES[package]
     printed = mim('train', package, RECIPES / recipe, '--work-dir', package, '--cfg-options',
                   'train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'param_scheduler.0.end=1',
@@ -50,12 +51,12 @@ def test_our_tools_train_and_test_a_classifier(tmp_path):
     make_demo_data(tmp_path / 'data/demo', DemoOptions(images=1, train=20, val=10, sets=('classification', )))
     torch.save(dict(state_dict=MODELS.build(Config.fromfile(DEMO).model).state_dict(), meta={}), tmp_path / 'a.pth')
     config = RECIPES / 'fastmim_vit-micro_ft_demo.py'
-    trained = run_tool(ROOT / 'tools/train.py', config, '--encoder', 'a.pth', '--work-dir', 'run', '--cfg-options',
+    trained = run_tool(TRAIN, config, '--encoder', 'a.pth', '--work-dir', 'run', '--cfg-options',
                        'train_cfg.max_epochs=1', 'train_dataloader.batch_size=10', 'param_scheduler.1.end=2',
                        'param_scheduler.1.T_max=1', 'default_hooks.checkpoint.interval=1', cwd=tmp_path)
     assert '52 of 54 encoder tensors loaded from a.pth, 0 resized, new: ln2.weight, ln2.bias' in trained
-    tested = run_tool(ROOT / 'tools/dist_test.sh', config, 'run/epoch_1.pth', 2, '--work-dir', 'tested', cwd=tmp_path,
-                      program='bash', PYTHON=sys.executable, PORT='29517')
+    tested = run_process(ROOT / 'tools/dist_test.sh', config, 'run/epoch_1.pth', 2, '--work-dir', 'tested',
+                         cwd=tmp_path, program='bash', PYTHON=sys.executable)
     assert 'accuracy/top1' in tested
 
 

@@ -2,7 +2,6 @@
 import copy
 import itertools
 import json
-import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from mim_plugins.engine import launch
 from mim_plugins.engine.hooks import ProgressiveResolutionHook
 from mim_plugins.errors import InputError
 
-from .conftest import ROOT, run_tool, small_run
+from ..runs import ROOT, TRAIN, no_workers_left, run_tool_in_two, small_run
 
 CONFIG = ROOT / 'configs' / 'demo' / 'fastmim-p_swin-micro_bs64_demo-32-64.py'
 NUMBER = itertools.count()
@@ -54,17 +53,24 @@ def train(images: Path, work_dir: Path, *, config: Path = CONFIG, stop_after: in
     cfg.experiment_name = f'progressive_{next(NUMBER)}'
     runner, recorder = Runner.from_cfg(cfg), Recorder(stop_after)
     runner.register_hook(recorder)
-    if stop_after is None:
-        runner.train()
-    else:
-        with pytest.raises(KeyboardInterrupt):
+    with no_workers_left():
+        if stop_after is None:
             runner.train()
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                runner.train()
     return recorder.seen
 
 
 @pytest.fixture(scope='module')
-def straight(images, tmp_path_factory) -> list[dict]:
-    return train(images, tmp_path_factory.mktemp('straight'))
+def work_dir(tmp_path_factory) -> Path:
+    """Of the run that never stopped."""
+    return tmp_path_factory.mktemp('straight')
+
+
+@pytest.fixture(scope='module')
+def straight(images, work_dir) -> list[dict]:
+    return train(images, work_dir)
 
 
 def test_each_stage_has_its_size_and_windows(straight):
@@ -73,19 +79,28 @@ def test_each_stage_has_its_size_and_windows(straight):
     assert all(seen['loss'] < 1e4 for seen in straight)
 
 
-@pytest.mark.parametrize('epoch', [1, 2])
-@pytest.mark.parametrize('workers', [0, 2])
-def test_resumed_in_any_stage_equals_never_stopped(images, tmp_path, straight, epoch, workers):
-    options = {'train_dataloader.num_workers': workers}
-    first = train(images, tmp_path, stop_after=epoch, **options)
-    second = train(images, tmp_path, resume='auto', **options)
-    assert [*map(len, (first, second))] == [4 * epoch, 12 - 4 * epoch]
-    for whole, parts in zip(straight, first + second, strict=True):
+def assert_equal_runs(found: list[dict], expected: list[dict]) -> None:
+    for whole, parts in zip(expected, found, strict=True):
         assert parts == {**whole, 'loss': pytest.approx(whole['loss'], rel=1e-5)}
 
 
+@pytest.mark.parametrize('epoch', [1, 2])
+def test_resumed_in_any_stage_equals_never_stopped(images, tmp_path, straight, work_dir, epoch):
+    resumed = train(images, tmp_path, resume=str(work_dir / f'epoch_{epoch}.pth'))
+    assert_equal_runs(resumed, straight[4 * epoch:])
+
+
+@pytest.mark.processes
+def test_stopped_and_resumed_with_loading_workers_equals_never_stopped(images, tmp_path, straight):
+    options = {'train_dataloader.num_workers': 2}
+    first = train(images, tmp_path, stop_after=1, **options)
+    second = train(images, tmp_path, resume='auto', **options)
+    assert [*map(len, (first, second))] == [4, 8]
+    assert_equal_runs(first + second, straight)
+
+
 def test_mixed_images(images, tmp_path):
-    """MixMIM through two sizes, stopped in the second one and resumed."""
+    """MixMIM through two sizes, resumed in the second one."""
     hook = dict(type='mim_plugins.ProgressiveResolutionHook',
                 stages=[dict(epochs=1, size=32), dict(epochs=2, size=(48, 64))])
     options = dict(config=CONFIG.with_name('mixmim_mixmim-micro_bs64_demo-32.py'),
@@ -93,9 +108,8 @@ def test_mixed_images(images, tmp_path):
     whole = train(images, tmp_path / 'whole', **options)
     assert [seen['size'] for seen in whole] == [(32, 32)] * 4 + [(48, 64)] * 8
     assert [seen['window'] for seen in whole] == [(8, 8)] * 4 + [(12, 16)] * 8
-    parts = train(images, tmp_path / 'parts', stop_after=2, **options)
-    parts += train(images, tmp_path / 'parts', resume='auto', **options)
-    assert [seen['loss'] for seen in parts] == pytest.approx([seen['loss'] for seen in whole], rel=1e-5)
+    resumed = train(images, tmp_path / 'resumed', resume=str(tmp_path / 'whole/epoch_2.pth'), **options)
+    assert_equal_runs(resumed, whole[8:])
 
 
 def test_resumed_in_the_middle_of_a_stage(images, tmp_path):
@@ -103,9 +117,8 @@ def test_resumed_in_the_middle_of_a_stage(images, tmp_path):
     options = {'default_hooks.progressive.stages': stages}
     whole = train(images, tmp_path / 'whole', **options)
     assert [seen['size'] for seen in whole] == [(32, 32)] * 8 + [(48, 64)] * 4
-    parts = train(images, tmp_path / 'parts', stop_after=1, **options)
-    parts += train(images, tmp_path / 'parts', resume='auto', **options)
-    assert [seen['loss'] for seen in parts] == pytest.approx([seen['loss'] for seen in whole], rel=1e-5)
+    resumed = train(images, tmp_path / 'resumed', resume=str(tmp_path / 'whole/epoch_1.pth'), **options)
+    assert_equal_runs(resumed, whole[4:])
 
 
 def test_the_same_size_in_all_stages_changes_nothing(images, tmp_path):
@@ -116,6 +129,7 @@ def test_the_same_size_in_all_stages_changes_nothing(images, tmp_path):
     assert staged == plain
 
 
+@pytest.mark.processes
 def test_stages_in_iterations(images, tmp_path):
     options = {
         'default_hooks.progressive.stages': [dict(iters=3, size=32), dict(iters=3, size=64)],
@@ -126,9 +140,8 @@ def test_stages_in_iterations(images, tmp_path):
     whole = train(images, tmp_path / 'whole', **options)
     assert [seen['size'] for seen in whole] == [(32, 32)] * 3 + [(64, 64)] * 3
     for stop in (2, 4):  # one in each stage
-        parts = train(images, tmp_path / f'from_{stop}', resume=str(tmp_path / 'whole' / f'iter_{stop}.pth'), **options)
-        assert [seen['loss'] for seen in parts] == pytest.approx([seen['loss'] for seen in whole[stop:]], rel=1e-5)
-        assert [seen['size'] for seen in parts] == [seen['size'] for seen in whole[stop:]]
+        resumed = train(images, tmp_path / f'{stop}', resume=str(tmp_path / f'whole/iter_{stop}.pth'), **options)
+        assert_equal_runs(resumed, whole[stop:])
 
 
 def test_another_batch_size_scales_the_learning_rate(images, tmp_path):
@@ -141,19 +154,16 @@ def test_another_batch_size_scales_the_learning_rate(images, tmp_path):
     per_image = [seen['lr'] / seen['batch'] for seen in whole]
     cosine = [.5 * 1.5e-3 / 4 * (1 + value) for value in [1.] * 4 + [.5] * 2 + [-.5] * 8]
     assert per_image == pytest.approx(cosine)
-    for epoch in (1, 2):
-        parts = train(images, tmp_path / f'{epoch}', stop_after=epoch, **options)
-        parts += train(images, tmp_path / f'{epoch}', resume='auto', **options)
-        assert [seen['lr'] for seen in parts] == pytest.approx([seen['lr'] for seen in whole])
-        assert [seen['loss'] for seen in parts] == pytest.approx([seen['loss'] for seen in whole], rel=1e-5)
+    for epoch, iterations in ((1, 4), (2, 6)):
+        resumed = train(images, tmp_path / f'{epoch}', resume=str(tmp_path / f'whole/epoch_{epoch}.pth'), **options)
+        assert_equal_runs(resumed, whole[iterations:])
 
 
+@pytest.mark.processes
 def test_two_processes(images, tmp_path):
-    start = (ROOT / 'tools' / 'dist_train.sh', CONFIG, 2)
-    command = [word for word in small_run(images, tmp_path, start=start) if 'max_epochs' not in str(word)
+    command = [word for word in small_run(images, tmp_path, start=(TRAIN, CONFIG)) if 'max_epochs' not in str(word)
                and 'param_scheduler' not in str(word)]
-    printed = run_tool(*command, 'train_dataloader.dataset.indices=16', cwd=tmp_path, program='bash',
-                       PYTHON=sys.executable, PORT='29643')
+    printed = run_tool_in_two(*command, 'train_dataloader.dataset.indices=16', cwd=tmp_path)
     assert 'epochs 2: images of 64x64 px' in printed and (tmp_path / 'epoch_3.pth').is_file()
     logged = [json.loads(line) for log in tmp_path.glob('*/vis_data/scalars.json')
               for line in log.read_text().splitlines()]

@@ -1,6 +1,8 @@
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -8,7 +10,7 @@ from mim_plugins.engine.sweep_runs import SweepRuns
 from mim_plugins.engine.sweeps import Axis, best_point, read_metric, sweep, table
 from mim_plugins.errors import InputError
 
-from .conftest import ROOT, run_tool, write_images
+from ..runs import ROOT, run_tool, write_images
 
 LR, DECAY = Axis('lr', ('0.0005', '0.001', '0.002')), Axis('decay', ('0.65', '0.75', '0.85'))
 
@@ -123,6 +125,7 @@ if lr == 3 and '--resume' not in sys.argv:
 """
 
 
+@pytest.mark.processes
 def test_runs_are_told_resumed_and_not_repeated(tmp_path, capfd):
     script = tmp_path / 'train.py'
     script.write_text(TRAIN)
@@ -140,6 +143,7 @@ def test_runs_are_told_resumed_and_not_repeated(tmp_path, capfd):
         run(2, '--amp')
 
 
+@pytest.mark.processes
 def test_a_stopped_run_does_not_go_on_under_other_arguments(tmp_path):
     script = tmp_path / 'train.py'
     script.write_text(TRAIN)
@@ -173,7 +177,20 @@ default_hooks = dict(logger=dict(interval=1))
 """
 
 
-def test_the_tool_trains_a_grid_once(tmp_path):
+@pytest.fixture
+def in_process(monkeypatch):
+    """Trainings that run as in processes of their own."""
+
+    def run(command: list[str], stdout: IO[str], stderr: int, check: bool) -> Namespace:
+        python, tool, *arguments = command
+        assert python == sys.executable
+        stdout.write(run_tool(tool, *arguments, cwd=Path.cwd()))
+        return Namespace(returncode=0)
+
+    monkeypatch.setattr('mim_plugins.engine.sweep_runs.subprocess.run', run)
+
+
+def test_the_tool_trains_a_grid_once(tmp_path, in_process):
     for name in ('ant', 'bee'):
         write_images(tmp_path / 'data' / name, 4)
     config = tmp_path / 'tiny.py'

@@ -10,8 +10,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mim_plugins.engine import launch
 
+from ..runs import DEMO
 from ..syncs import watched_syncs
-from .conftest import DEMO
 
 RECIPES = sorted(DEMO.parent.glob('*.py'))
 NUMBER = itertools.count()

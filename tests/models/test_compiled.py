@@ -87,7 +87,13 @@ def check_equal(plain: torch.nn.Module, fast: torch.nn.Module) -> None:
         assert (found[1][name] - gradient).abs().max() < 1e-5 * scale, name
 
 
-@pytest.mark.parametrize('method', [*METHODS, *(f'mixed {name}' for name in MIXED)])
+# Plain tokens with supervised layers, and windows; the whole suite has the others.
+OFTEN = ['fastmae', 'simmim swin']
+ALL = [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow)
+       for name in [*METHODS, *(f'mixed {name}' for name in MIXED)]]
+
+
+@pytest.mark.parametrize('method', ALL)
 def test_compiled_steps_are_the_plain_ones(method):
     plain = MODELS.build(small(method)).train()
     fast, counters = compiled(plain, fullgraph=True)
@@ -102,7 +108,9 @@ def test_compiled_steps_are_the_plain_ones(method):
     assert graphs == [[1, 1], [1, 1], [2, 2], [2, 2]]
 
 
-@pytest.mark.parametrize('method', ['pixmim convmae', 'simmim swin', 'mixed mixmim'])
+@pytest.mark.parametrize('method', [
+    pytest.param('pixmim convmae', marks=pytest.mark.slow), 'simmim swin',
+    pytest.param('mixed mixmim', marks=pytest.mark.slow)])
 def test_with_recomputed_blocks(method):
     settings = small(method)
     plain = MODELS.build({**settings, 'backbone': {**settings['backbone'], 'with_cp': True}}).train()
@@ -133,6 +141,8 @@ def test_masks_change_from_step_to_step():
     assert len(losses) == 3
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_the_real_backend():
     plain = MODELS.build(small('simmim vit')).train()
     fast = copy.deepcopy(plain)

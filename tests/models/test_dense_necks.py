@@ -6,6 +6,7 @@ from torch import nn
 
 from mim_plugins.errors import InputError
 from mim_plugins.models import RescaledLevels, SimpleFeaturePyramid
+from mim_plugins.registry import MODELS
 
 
 def count(model: nn.Module) -> int:
@@ -92,3 +93,10 @@ class TestRescaledLevels:
     def test_refuses_other_numbers_of_maps(self):
         with pytest.raises(InputError, match='four maps are rescaled, but 1 came'):
             RescaledLevels(32)((torch.randn(1, 32, 4, 4), ))
+
+
+def test_the_pooled_level_holds_the_largest_of_each_four():
+    fine, coarse = torch.randn(1, 2, 8, 8), torch.arange(16.).view(1, 1, 4, 4)
+    out = MODELS.build(dict(type='mim_plugins.PooledLevel'))((fine, coarse))
+    assert out[0] is fine and out[1] is coarse and len(out) == 3
+    assert out[2].tolist() == [[[[5, 7], [13, 15]]]]

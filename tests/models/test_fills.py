@@ -220,3 +220,20 @@ class TestTokenDropFill:
         fill.expect(*announced)
         monkeypatch.setattr(inside, '_on_host', lambda mask: False)
         assert last(fill.encode(model, torch.randn(1, 3, 32, 32), mask)).shape[1] == 1 + 8
+
+
+class TestNumbersThatAreNotCounted:
+
+    def test_masks_are_not_inverted_unless_said(self, monkeypatch):
+        model, images, mask = encoder(VIT), torch.randn(2, 3, 32, 32), torch.zeros(2, 2, 2, dtype=torch.bool)
+        mask[:, 0, 0] = True
+        fill = attached(TokenDropFill(), model)
+        fill.expect(3, 4)
+        monkeypatch.setattr(inside, '_on_host', lambda mask: False)
+        assert last(fill.encode(model, images, mask)).shape[1] == 1 + 12
+
+    def test_only_the_host_looks_at_masks_and_never_in_a_compiled_graph(self, monkeypatch):
+        mask = torch.zeros(1, 2, 2, dtype=torch.bool)
+        assert inside._on_host(mask) and not inside._on_host(mask.to('meta'))
+        monkeypatch.setattr(torch.compiler, 'is_compiling', lambda: True)
+        assert not inside._on_host(mask)

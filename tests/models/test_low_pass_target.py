@@ -4,7 +4,7 @@ import torch
 
 from mim_plugins.errors import InputError
 from mim_plugins.models import HOGTarget, LowPassTarget, PixelTarget
-from mim_plugins.ops import low_pass, patchify
+from mim_plugins.ops import filter_frequencies, low_pass, patchify, radial_frequencies
 from mim_plugins.registry import MODELS
 
 MEAN, STD = [120., 110., 100.], [60., 50., 40.]
@@ -158,3 +158,14 @@ class _Made(torch.nn.Module):
 def test_bad_options_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         LowPassTarget(**{'radius': 3, **options})
+
+
+def test_a_radius_of_zero_leaves_the_mean(images):
+    expected = images.mean((2, 3), keepdim=True).expand_as(images)
+    torch.testing.assert_close(LowPassTarget(0)(images), expected, atol=1e-6, rtol=0)
+
+
+def test_the_soft_edge_is_one_unit_wide_unless_said(images):
+    target = LowPassTarget((0, 4))  # starts at 2
+    gain = torch.sigmoid(2 - radial_frequencies((16, 24)).float())
+    torch.testing.assert_close(target.filter(images), filter_frequencies(images, gain))

@@ -25,8 +25,8 @@ def draw(strategy, batch: int = 8, size: tuple[int, int] = (128, 192), seed: int
 @pytest.mark.parametrize('kind', DRAWN, ids=lambda kind: kind['type'].split('.')[1])
 class TestDrawnMasks:
 
-    @pytest.mark.parametrize('unit', [4, 8, 16, 32, 64])
-    @pytest.mark.parametrize('ratio', [.2, .5, .8])
+    # 32 x 48, 8 x 12 and 2 x 3 units: the roundings differ on each, and on the last near either edge.
+    @pytest.mark.parametrize('unit, ratio', [(4, .8), (16, .55), (64, .2), (64, .8)])
     @pytest.mark.parametrize('rounding', ['floor_keep', 'ceil_masked', 'floor_masked'])
     def test_exact_counts_on_every_unit(self, kind, unit, ratio, rounding):
         strategy = build(kind, unit=unit, ratio=ratio, rounding=rounding)
@@ -60,6 +60,11 @@ class TestDrawnMasks:
         with pytest.raises(InputError, match=message):
             build(kind, **options)
 
+    @pytest.mark.parametrize('ratio_range', [-.1, .5, .7, 'much'])
+    def test_ranges_of_ratios_beyond_all_or_below_none_are_refused(self, kind, ratio_range):
+        with pytest.raises(InputError, match=f'ratio_range is how far above .* it is {ratio_range}'):
+            build(kind, unit=8, ratio=.5, ratio_range=ratio_range)
+
     def test_a_misspelt_option_is_told_by_the_name_in_the_config(self, kind):
         with pytest.raises(TypeError, match=kind['type'].split('.')[1] + r'.__init__\(\) got an unexpected'):
             build(kind, uint=8, ratio=.5)
@@ -81,7 +86,8 @@ class TestDrawnMasks:
     (dict(type='mim_plugins.RandomMasks'), random_masks),
     (dict(type='mim_plugins.BlockMasks', min_block=4, min_aspect=.5), block_masks),
     (dict(type='mim_plugins.SquareMasks', center=(.2, .9)), square_masks),
-    (dict(type='mim_plugins.SquareMasks', center='random'), square_masks),
+    (dict(type='mim_plugins.SquareMasks', center='random'), square_masks), (DRAWN[0], random_masks),
+    (dict(type='mim_plugins.BlockMasks'), block_masks), (dict(type='mim_plugins.SquareMasks'), square_masks),
 ])
 def test_strategies_draw_what_their_function_draws(config, function):
     options = {name: value for name, value in config.items() if name != 'type'}

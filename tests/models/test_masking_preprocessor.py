@@ -161,3 +161,10 @@ def test_batches_are_copied_to_the_device_without_waiting(monkeypatch, options, 
     monkeypatch.setattr(torch.Tensor, 'to', noted)
     make(**options)({**batch(), 'target_inputs': dict(features=torch.zeros(4, 7))})
     assert (3, expected) in copies and (7, expected) in copies and {kind for _, kind in copies} == {expected}
+
+
+@pytest.mark.parametrize('options', [
+    dict(mean=[1.], std=None), dict(mean=None, std=[1.]), dict(mean=[1.] * 3, std=[1.])])
+def test_refuses_a_mean_without_as_many_deviations(options):
+    with pytest.raises(InputError, match='mean and std need as many numbers each'):
+        make(**options)

@@ -154,3 +154,13 @@ def test_mixing_happens_on_the_images_device():
     for content in ('mix', 'shuffle', 'zoom'):
         result = make(content=content, pairing='permutation').cuda()(batch())
         assert all(result[name].is_cuda for name in result if name != 'data_samples')
+
+
+def test_zooming_in_cuts_the_middle_of_a_rectangle():
+    """Two thirds of the rows and columns, as bicubic interpolation enlarges them."""
+    images = torch.randn(2, 3, 16, 48)
+    everywhere = torch.ones(2, 2, 6, dtype=torch.bool)
+    result = make(content='zoom', zoom=1.5).corrupt(images, everywhere, torch.Generator())
+    middle = images[..., 2:13, 8:40]
+    expected = torch.nn.functional.interpolate(middle, (16, 48), mode='bicubic', align_corners=False)
+    assert torch.equal(result['inputs'], expected)

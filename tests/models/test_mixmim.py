@@ -258,6 +258,33 @@ def test_mix_embeddings_tell_the_images_apart(encoder):
     torch.testing.assert_close(features[-1], told_nothing)
 
 
+class OneStage(torch.nn.Module):
+    """An encoder whose only stage gives the images themselves, as a map or as tokens."""
+
+    def __init__(self, tokens: bool) -> None:
+        super().__init__()
+        self.stage = torch.nn.Identity()
+        self.tokens = tokens
+
+    def stage_entries(self) -> list[tuple[torch.nn.Module, int]]:
+        return [(self.stage, 3)]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.stage(map_to_tokens(images) if self.tokens else images)
+
+
+@pytest.mark.parametrize('tokens', [False, True])
+def test_mix_embeddings_are_added_where_the_mask_says(tokens):
+    encoder, fill = OneStage(tokens), MODELS.build(dict(type='mim_plugins.MixFill', difficulty='mix_embedding'))
+    fill.attach(encoder)
+    visible, masked = fill.aid.mix_embeddings[0].detach()
+    images, mask = torch.randn(2, 3, 4, 4), torch.tensor([[[1, 0], [0, 0]], [[0, 1], [1, 1]]]).bool()
+    sides = resize_mask(mask, (4, 4))[:, None]
+    expected = images + torch.where(sides, masked.view(3, 1, 1), visible.view(3, 1, 1))
+    found = fill.encode(encoder, images, mask)
+    torch.testing.assert_close(found, map_to_tokens(expected) if tokens else expected)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize(('encoder', 'difficulty'), TOLD)
 def test_a_copy_of_the_model_has_groups_of_its_own(encoder, difficulty):

@@ -161,6 +161,11 @@ class TestReconstructionLoss:
         torch.testing.assert_close(ReconstructionLoss('L1', eps=1e-5)(prediction, target, mask), expected)
         assert ReconstructionLoss('L1', eps=1e-5)(prediction, target, torch.zeros(2, 5).bool()) == 0
 
+    def test_eps_is_added_to_the_number_of_masked_tokens(self):
+        loss = ReconstructionLoss('L1', eps=3.)(self.prediction, self.target, torch.tensor([[True, False]]))
+        assert loss.item() == pytest.approx(2 / (1 + 3))
+        assert ReconstructionLoss().eps == 0 and ReconstructionLoss().criterion == 'L2'
+
     def test_cross_entropy_of_groups_of_classes(self):
         logits, classes = torch.randn(2, 4, 3 * 5), torch.randint(5, (2, 4, 3))
         mask = torch.rand(2, 4) < .5

@@ -125,7 +125,8 @@ def test_cumulative_statistics_count_each_batch_once_as_well():
     assert block[1].momentum is None
 
 
-@pytest.mark.parametrize('name', ['vit', 'cmt', 'twins'])
+@pytest.mark.parametrize('name', [
+    'vit', pytest.param('cmt', marks=pytest.mark.slow), pytest.param('twins', marks=pytest.mark.slow)])
 def test_works_under_compile(name):
     make, _ = MODELS[name]
     plain, frugal = pair(make)

@@ -375,3 +375,23 @@ class TestCrossEntropy:
             optimizer.step()
             losses.append(loss.item())
         assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize('tokenizer, black, white', [(DALLE, .1, .9), (VQ, -1., 1.)])
+def test_tokenizers_read_intensities_on_their_own_scale(tokenizer, black, white):
+    seen = []
+    target = TokenizerTarget(tokenizer, MEAN, STD, random_weights=True)
+    target._reader.tokens = lambda images: seen.append(images) or torch.zeros(len(images), 2, 2, dtype=torch.int64)
+    target(normalized(np.stack([np.zeros((3, 16, 16)), np.full((3, 16, 16), 255.)])))
+    expected = torch.tensor([black, white]).view(-1, 1, 1, 1).expand(2, 3, 16, 16)
+    torch.testing.assert_close(seen[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_bins_divide_the_range_that_was_given():
+    target = ColorBinTarget(4, mean=[0.], std=[1.], value_range=(64., 192.), in_channels=1)
+    values = torch.tensor([10., 64., 95., 96., 159., 160., 191., 250.])
+    assert target(values.view(1, 1, 1, 8)).flatten().tolist() == [0, 0, 0, 1, 2, 3, 3, 3]
+
+
+def test_class_targets_are_discrete():
+    assert [target.discrete for target in every_target()] == [False, True, True, True, True]

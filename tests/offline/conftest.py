@@ -1,9 +1,11 @@
-"""A folder of pictures, a small teacher and a store of its features."""
+"""A folder of pictures, a small teacher and stores of its features."""
+import functools
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
 from PIL import Image
 
@@ -76,7 +78,28 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='session')
-def flipped_store(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stores(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that gives a whole store of the pictures, made once: not to be changed."""
+    folder = tmp_path_factory.mktemp('stores')
+
+    @functools.cache
+    def store(dtype: str = 'float32', flipped: bool = False) -> Path:
+        name = f'{dtype}-flipped' if flipped else dtype
+        return make_store(pictures, folder / name, dtype, dict(flip_prob=.5) if flipped else None)
+
+    return store
+
+
+@pytest.fixture
+def copied(stores: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that gives a copy of such a store of one view, to be changed."""
+    def copy(dtype: str = 'float32', name: str = 'store') -> Path:
+        return shutil.copytree(stores(dtype), tmp_path / name)
+
+    return copy
+
+
+@pytest.fixture(scope='session')
+def flipped_store(stores: Callable[..., Path]) -> Path:
     """Both views of all of them, in float32."""
-    torch.manual_seed(0)
-    return make_store(pictures, tmp_path_factory.mktemp('stores') / 'flipped', crop=dict(flip_prob=.5))
+    return stores('float32', flipped=True)

@@ -1,63 +1,59 @@
 """Filling a store: stops, ranks, broken images, other settings, and how it is verified."""
+import multiprocessing
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import namedtuple
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from mim_plugins.engine import extraction_runs
-from mim_plugins.engine.extraction import read_extraction
+from mim_plugins.engine.extraction import Teacher, read_extraction
 from mim_plugins.errors import InputError
 from mim_plugins.offline import FeatureStore, Manifest, writing
 from mim_plugins.offline.writing import encode, features_of, readable, spread_places
 
-from ..engine.conftest import ROOT
+from ..runs import PRELOADED, ROOT
 from .conftest import NUMBER, SHARD, VIT, config, contents, make_store, verify, write_pictures
 
-# An extraction whose teacher asks before each batch, so that it cannot run ahead of the one who kills it.
-ASKING = """
-import sys
-from pathlib import Path
-from mim_plugins.engine import extraction_runs
-from mim_plugins.engine.extraction import Teacher
-from tests.offline.conftest import make_store
 
-extraction_runs._CALIBRATION_IMAGES = 6
-plain = Teacher.__call__
+def asking_extraction(pictures: Path, store: Path, asking: Connection) -> None:
+    """Extract with a teacher that asks before each batch, so that it cannot run ahead of the one who kills it."""
+    torch.set_num_threads(1)
+    extraction_runs._CALIBRATION_IMAGES = 6
+    plain = Teacher.__call__
 
-def asking(self, images):
-    print('batch', flush=True)
-    sys.stdin.readline()
-    return plain(self, images)
+    def ask(self: Teacher, images: torch.Tensor) -> torch.Tensor:
+        asking.send('batch')
+        asking.recv()
+        return plain(self, images)
 
-Teacher.__call__ = asking
-make_store(Path(sys.argv[1]), Path(sys.argv[2]), 'int8')
-"""
+    Teacher.__call__ = ask
+    make_store(pictures, store, 'int8')
 
 
 class TestBytes:
     """The same whatever happened on the way."""
 
     @pytest.mark.parametrize('dtype', ['int8', 'float16'])
-    def test_again(self, pictures, tmp_path, dtype):
-        stores = [contents(make_store(pictures, tmp_path / name, dtype)) for name in ('one', 'two')]
-        assert stores[0] == stores[1] and len(stores[0]) == 3 + 1 + 1 + (dtype == 'int8')
+    def test_again(self, pictures, stores, tmp_path, dtype):
+        again = contents(make_store(pictures, tmp_path / 'again', dtype))
+        assert again == contents(stores(dtype)) and len(again) == 3 + 1 + 1 + (dtype == 'int8')
 
-    def test_shared_by_ranks(self, pictures, tmp_path):
-        whole = contents(make_store(pictures, tmp_path / 'one', 'int8'))
+    def test_shared_by_ranks(self, pictures, stores, tmp_path):
+        whole = contents(stores('int8'))
         for rank in (0, 1):
             make_store(pictures, tmp_path / 'two', 'int8', rank=rank, processes=2)
         assert contents(tmp_path / 'two') == whole
 
-    def test_a_lost_shard_of_another_process(self, pictures, tmp_path):
+    def test_a_lost_shard_of_another_process(self, pictures, copied, tmp_path):
         """The first process is not stopped by what the second one has to make anew."""
-        whole = contents(make_store(pictures, tmp_path / 'store'))
+        whole = contents(copied())
         path = tmp_path / 'store' / 'shard-00001.safetensors'
         path.write_bytes(path.read_bytes()[:100])
         for rank in (0, 1):
@@ -65,8 +61,8 @@ class TestBytes:
         assert contents(tmp_path / 'store') == whole
 
     @pytest.mark.parametrize('lost', [0, 1, 2])
-    def test_after_a_lost_shard(self, pictures, tmp_path, lost):
-        store = make_store(pictures, tmp_path / 'store')
+    def test_after_a_lost_shard(self, pictures, copied, lost):
+        store = copied()
         whole = contents(store)
         path = store / f'shard-0000{lost}.safetensors'
         path.write_bytes(path.read_bytes()[:-8])
@@ -75,25 +71,29 @@ class TestBytes:
         assert contents(store) == whole
         assert all((store / name).stat().st_mtime_ns == kept[name] for name in kept if name != 'unreadable.txt')
 
+    @pytest.mark.processes
     def test_after_five_kills(self, tmp_path, monkeypatch):
         """SIGKILL at random moments of five attempts; the attempt after them ends with the same bytes."""
         monkeypatch.setattr(extraction_runs, '_CALIBRATION_IMAGES', 6)
+        monkeypatch.syspath_prepend(ROOT)
         many = write_pictures(tmp_path / 'many', 60, seed=1)
         whole = contents(make_store(many, tmp_path / 'whole', 'int8'))
-        script = tmp_path / 'asking.py'
-        script.write_text(ASKING)
+        context = multiprocessing.get_context('forkserver')
+        context.set_forkserver_preload(PRELOADED)
         moments, left = random.Random(0), []
         for _ in range(5):
-            with subprocess.Popen(
-                    [sys.executable, script, many, tmp_path / 'killed'], cwd=ROOT, text=True, stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE, env={'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}) as process:
-                for _ in range(moments.randrange(1, 8)):  # batches, the first of which tries the teacher
-                    while 'batch' not in (line := process.stdout.readline()):
-                        assert line, 'it ended by itself'
-                    process.stdin.write('\n')
-                    process.stdin.flush()
-                time.sleep(moments.random() * .05)
-                process.send_signal(signal.SIGKILL)
+            ours, theirs = context.Pipe()
+            process = context.Process(target=asking_extraction, args=(many, tmp_path / 'killed', theirs))
+            process.start()
+            theirs.close()
+            for _ in range(moments.randrange(1, 8)):  # batches, the first of which tries the teacher
+                assert ours.poll(60), 'it does not ask'
+                assert ours.recv() == 'batch'  # an EOFError if it ended by itself
+                ours.send('go on')
+            time.sleep(moments.random() * .05)
+            process.kill()
+            process.join()
+            assert process.exitcode == -signal.SIGKILL
             left.append(len(list((tmp_path / 'killed').glob('shard-*.safetensors'))))
         assert left == sorted(left) and 0 < left[-1] < 15, left
         make_store(many, tmp_path / 'killed', 'int8')
@@ -111,9 +111,8 @@ class TestSettings:
         (dict(teacher={**VIT, 'layer_cfgs': dict(act_cfg=dict(type='mmpretrain.QuickGELU'))}),
          r"teacher.config.layer_cfgs is \{'act_cfg': \{'type': 'mmpretrain.QuickGELU'\}\} here and None in the store"),
     ])
-    def test_of_another_store_in_the_same_folder(self, pictures, tmp_path, change, message):
-        make_store(pictures, tmp_path / 'store')
-        before = contents(tmp_path / 'store')
+    def test_of_another_store_in_the_same_folder(self, pictures, copied, tmp_path, change, message):
+        before = contents(copied())
         with pytest.raises(InputError, match=f'holds another store: .*{message}.*take another'):
             make_store(pictures, tmp_path / 'store', **change)
         assert contents(tmp_path / 'store') == before
@@ -122,17 +121,17 @@ class TestSettings:
         ('model', dict(data_preprocessor=dict(to_rgb=False)), 'teacher.sees.to_rgb is False here and True in'),
         ('loader', dict(order='rgb'), "teacher.sees.loading is .*'order': 'rgb'.* here and .* in the store"),
     ])
-    def test_of_other_colours(self, pictures, tmp_path, where, change, message):
-        make_store(pictures, tmp_path / 'store')
+    def test_of_other_colours(self, pictures, copied, tmp_path, where, change, message):
+        copied()
         cfg = config(pictures, tmp_path / 'store')
         (cfg.model if where == 'model' else cfg.train_dataloader.dataset.pipeline[0]).update(change)
         extraction = read_extraction(cfg, tmp_path / 'store', 'float32', SHARD)
         with pytest.raises(InputError, match=message):
             extraction_runs.run_extraction(extraction, 0, 1, 3, 0, True)
 
-    def test_a_lost_manifest_does_not_mix_calibrations(self, pictures, tmp_path):
+    def test_a_lost_manifest_does_not_mix_calibrations(self, pictures, copied, tmp_path):
         whole = contents(make_store(pictures, tmp_path / 'plain', 'int8', calibrated=False))
-        make_store(pictures, tmp_path / 'store', 'int8')
+        copied('int8')
         (tmp_path / 'store' / 'manifest.json').unlink()
         make_store(pictures, tmp_path / 'store', 'int8', calibrated=False)
         (tmp_path / 'store' / 'calibration.safetensors').unlink()
@@ -162,21 +161,21 @@ class TestSettings:
             make_store(pictures, tmp_path / 'other' / 'a')
         assert contents(tmp_path / 'other' / 'a') == before
 
-    def test_two_extractions_at_a_time(self, pictures, tmp_path, monkeypatch):
+    def test_two_extractions_at_a_time(self, pictures, copied, tmp_path, monkeypatch):
         monkeypatch.setattr(writing, '_LOCK_PATIENCE', 0)
-        make_store(pictures, tmp_path / 'store')
+        copied()
         with writing.at_work(tmp_path / 'store', 0), pytest.raises(InputError, match='another extraction is at work'):
             make_store(pictures, tmp_path / 'store')
         make_store(pictures, tmp_path / 'store')
 
-    def test_of_other_images(self, pictures, tmp_path):
-        make_store(pictures, tmp_path / 'store')
+    def test_of_other_images(self, copied, tmp_path):
+        copied()
         other = write_pictures(tmp_path / 'other', NUMBER - 1)
         with pytest.raises(InputError, match='images.count is 9 here and 10 in the store'):
             make_store(other, tmp_path / 'store')
 
-    def test_of_another_calibration(self, pictures, tmp_path):
-        make_store(pictures, tmp_path / 'store', 'int8')
+    def test_of_another_calibration(self, pictures, copied, tmp_path):
+        copied('int8')
         with pytest.raises(InputError, match='holds a store with calibration of its channels'):
             make_store(pictures, tmp_path / 'store', 'int8', calibrated=False)
 

@@ -24,7 +24,7 @@ from mim_plugins.offline import stacked_calibration
 from mim_plugins.ops import Calibration, normalize_features, quantize
 from mim_plugins.registry import MODELS, TRANSFORMS
 
-from .conftest import VIT, make_store, pipeline
+from .conftest import VIT, pipeline
 
 NORMALIZED = dict(mean=[120.] * 3, std=[60.] * 3)
 PREPROCESSOR = dict(type='mim_plugins.MaskingDataPreprocessor', to_rgb=True, mask=dict(unit=8, ratio=.5), **NORMALIZED)
@@ -37,13 +37,16 @@ def load(pictures, store, name='a/0.png', crop=None, **options) -> dict:
 
 
 @pytest.fixture(scope='module', params=['float32', 'int8'])
-def stored(request, pictures, tmp_path_factory):
-    store = make_store(pictures, tmp_path_factory.mktemp('stored') / request.param, request.param, dict(flip_prob=.5))
-    return store, request.param
+def stored(request, stores):
+    return stores(request.param, flipped=True), request.param
 
 
-@pytest.mark.parametrize('norm', ['none', 'patch', 'channel'])
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('norm, workers', [
+    ('none', 0),
+    ('patch', 0),
+    ('channel', 0),
+    pytest.param('none', 2, marks=pytest.mark.processes),
+])
 def test_equals_the_teacher_beside_the_training(pictures, stored, norm, workers):
     """The same crops, mirrored ones among them, from the store and from a teacher that sees the middle images."""
     store, dtype = stored
@@ -79,13 +82,11 @@ def test_the_teacher_on_the_crop_alone_says_something_else(pictures, flipped_sto
     assert (alone.movedim(0, -1) - results['stored_target']['features']).abs().max() > .1
 
 
-def test_what_travels_is_small_and_of_the_stores_dtype(pictures, tmp_path):
-    store = make_store(pictures, tmp_path / 'store', 'int8')
-    given = PackInputs()(load(pictures, store))['target_inputs']
+def test_what_travels_is_small_and_of_the_stores_dtype(pictures, stores):
+    given = PackInputs()(load(pictures, stores('int8')))['target_inputs']
     assert {name: (tuple(part.shape), part.dtype) for name, part in given.items()} == dict(
         features=((4, 4, 16), torch.int8), scales=((4, 4), torch.float32), calibration=((2, 16), torch.float32))
-    plain = make_store(pictures, tmp_path / 'plain', 'bfloat16')
-    assert set(PackInputs()(load(pictures, plain))['target_inputs']) == {'features'}
+    assert set(PackInputs()(load(pictures, stores('bfloat16')))['target_inputs']) == {'features'}
 
 
 class TestRefusals:
@@ -140,10 +141,9 @@ class TestRefusals:
         with pytest.raises(InputError, match=message):
             Compose(steps)(dict(img_path=str(pictures / 'a/0.png')))
 
-    def test_flips_without_the_mirrored_view(self, pictures, tmp_path):
-        store = make_store(pictures, tmp_path / 'store')
+    def test_flips_without_the_mirrored_view(self, pictures, stores):
         with pytest.raises(InputError, match='the views identity, but hflip was asked for: extract with the flip_prob'):
-            load(pictures, store, crop=dict(flip_prob=1.))
+            load(pictures, stores(), crop=dict(flip_prob=1.))
 
     @pytest.mark.parametrize('store', [None, 3])
     def test_no_folder(self, store):

@@ -16,8 +16,8 @@ class TestReuse:
     """A store of changed, new and fewer images, from an older one."""
 
     @pytest.mark.parametrize('dtype', ['float32', 'int8'])
-    def test_only_what_is_new_is_looked_at(self, pictures, tmp_path, monkeypatch, dtype):
-        old = make_store(pictures, tmp_path / 'old', dtype)
+    def test_only_what_is_new_is_looked_at(self, pictures, copied, tmp_path, monkeypatch, dtype):
+        old = copied(dtype, 'old')
         folder = shutil.copytree(pictures, tmp_path / 'pictures')
         (folder / 'a/2.png').write_bytes((folder / 'a/4.png').read_bytes())
         shutil.copy(folder / 'b/3.png', folder / 'b/33.png')
@@ -46,8 +46,8 @@ class TestReuse:
         (dict(layer=0), 'teacher.layer is 0 here and None in the store'),
         (dict(crop=dict(flip_prob=.5)), r"views is \['identity', 'hflip'\] here"),
     ])
-    def test_of_another_kind(self, pictures, tmp_path, change, message):
-        old = make_store(pictures, tmp_path / 'old')
+    def test_of_another_kind(self, pictures, copied, tmp_path, change, message):
+        old = copied(name='old')
         extraction = read_extraction(config(pictures, tmp_path / 'new', **change), tmp_path / 'new', 'float32', SHARD)
         with pytest.raises(InputError, match=f'old cannot be used again: .*{message}'):
             extraction_runs.run_extraction(extraction, 0, 1, 3, 0, True, old)

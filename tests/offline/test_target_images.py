@@ -10,7 +10,7 @@ from mim_plugins.analysis.target_images import target_batches
 from mim_plugins.errors import InputError
 from mim_plugins.registry import MODELS
 
-from .conftest import config, make_store
+from .conftest import config
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_features_that_are_not_to_be_had(run, pictures, tmp_path, change, messag
         next(target_batches(model, names(elsewhere), 2, cfg))
 
 
-def test_a_teacher_of_middle_images_gets_them(small_config, pictures, tmp_path):
-    cfg = config(pictures, make_store(pictures, tmp_path / 'store'))
+def test_a_teacher_of_middle_images_gets_them(small_config, pictures, stores):
+    cfg = config(pictures, stores())
     online = {**cfg.teacher, 'from_middle': True, 'norm': 'patch'}
     losses = []
     for target in (dict(type='mim_plugins.OfflineTarget', channels=16, cell=8), online):

@@ -10,7 +10,7 @@ import torch
 from mim_plugins.engine.extraction_runs import print_info
 from mim_plugins.errors import InputError
 from mim_plugins.offline import Entry, FeatureStore, Manifest, Shard, write_shard
-from mim_plugins.offline.verification import compare
+from mim_plugins.offline.verification import LEAST_COSINE, Agreement, compare
 
 from .conftest import contents, make_store, verify, write_pictures
 
@@ -19,9 +19,10 @@ class TestVerification:
 
     @pytest.mark.parametrize('number', [None, 3])
     @pytest.mark.parametrize('dtype', ['float32', 'int8'])
-    def test_good(self, pictures, tmp_path, capsys, dtype, number):
-        make_store(pictures, tmp_path / 'store', dtype, crop=dict(flip_prob=.5))
-        verify(pictures, tmp_path / 'store', number, crop=dict(flip_prob=.5))
+    def test_good(self, pictures, stores, capsys, dtype, number):
+        store = stores(dtype, flipped=True)
+        capsys.readouterr()
+        verify(pictures, store, number, crop=dict(flip_prob=.5))
         printed = capsys.readouterr().out
         assert ('the checksums of all 10 images agree' in printed) == (number is None)
         assert f'{number or 10} random images against the live teacher' in printed
@@ -29,8 +30,8 @@ class TestVerification:
         assert len(cosines) == 4 and min(cosines) > (.999 if dtype == 'int8' else 1 - 1e-6)
 
     @pytest.mark.parametrize('seed', range(6))
-    def test_a_flipped_bit_is_named_and_made_anew(self, pictures, tmp_path, seed):
-        store = make_store(pictures, tmp_path / 'store', 'int8')
+    def test_a_flipped_bit_is_named_and_made_anew(self, pictures, copied, seed):
+        store = copied('int8')
         whole, path = contents(store), store / 'shard-00001.safetensors'
         data = bytearray(path.read_bytes())
         header = int.from_bytes(data[:8], 'little') + 8
@@ -43,9 +44,9 @@ class TestVerification:
         make_store(pictures, store, 'int8')
         assert {name: value for name, value in contents(store).items() if 'damaged' not in name} == whole
 
-    def test_every_byte_counts(self, pictures, tmp_path):
+    def test_every_byte_counts(self, copied):
         """No byte of a shard's header or data can change unnoticed."""
-        store = make_store(pictures, tmp_path / 'store', 'int8')
+        store = copied('int8')
         manifest, path = Manifest.load(store), store / 'shard-00002.safetensors'
         data = path.read_bytes()
         padding = range(8 + len(data[8:8 + int.from_bytes(data[:8], 'little')].rstrip()), 8 + int.from_bytes(
@@ -60,17 +61,17 @@ class TestVerification:
                 continue
             assert damaged, place
 
-    def test_a_truncated_shard(self, pictures, tmp_path):
-        path = make_store(pictures, tmp_path / 'store') / 'shard-00000.safetensors'
+    def test_a_truncated_shard(self, pictures, copied):
+        store = copied()
+        path = store / 'shard-00000.safetensors'
         path.write_bytes(path.read_bytes()[:100])
         with pytest.raises(InputError, match='shard-00000.safetensors is cut short or damaged'):
-            verify(pictures, tmp_path / 'store')
+            verify(pictures, store)
         assert not path.exists()
 
-    def test_another_teacher(self, pictures, tmp_path):
-        make_store(pictures, tmp_path / 'store')
+    def test_another_teacher(self, pictures, copied):
         with pytest.raises(InputError, match='teacher.layer is 1 here and None in the store'):
-            verify(pictures, tmp_path / 'store', layer=1)
+            verify(pictures, copied(), layer=1)
 
     def test_a_changed_image(self, tmp_path):
         folder = write_pictures(tmp_path / 'pictures')
@@ -99,11 +100,11 @@ class TestVerification:
 
     Sample = namedtuple('Sample', 'views name content problem', defaults=(None, ))
 
-    def test_a_store_that_is_not_good_enough_ends_with_a_sentence(self, pictures, tmp_path, monkeypatch):
-        make_store(pictures, tmp_path / 'store')
+    def test_a_store_that_is_not_good_enough_ends_with_a_sentence(self, pictures, copied, monkeypatch):
+        store = copied()
         monkeypatch.setattr('mim_plugins.offline.verification.LEAST_COSINE', 1.1)
         with pytest.raises(InputError, match='the mean cosine is below'):
-            verify(pictures, tmp_path / 'store')
+            verify(pictures, store)
 
 
 def test_info_of_a_store_that_is_not_whole(pictures, tmp_path, capsys):
@@ -111,3 +112,9 @@ def test_info_of_a_store_that_is_not_whole(pictures, tmp_path, capsys):
     print_info(tmp_path / 'store')
     printed = capsys.readouterr().out
     assert '2 of 3 shards are whole, with 6 of 10 images' in printed and 'shard-00001.safetensors is missing' in printed
+
+
+def test_agreement_asks_for_the_mean_and_not_for_each_feature():
+    assert Agreement(1, (.9995, .5), (.9995, .5), 0., 1.).good
+    assert Agreement(1, (LEAST_COSINE, .5), (LEAST_COSINE, .5), 0., 1.).good
+    assert not Agreement(1, (.9995, .5), (.5, .9995), 0., 1.).good

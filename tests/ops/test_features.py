@@ -31,6 +31,12 @@ def test_normalisation_of_constants_and_none():
     assert normalize_features(maps, 'none') is maps
 
 
+@pytest.mark.parametrize('shape, norm', [((1, 1, 1, 2), 'patch'), ((1, 2, 1, 1), 'channel')])
+def test_two_values_are_enough_to_normalise(shape, norm):
+    found = normalize_features(torch.tensor([3., 7.]).view(shape), norm).flatten()
+    torch.testing.assert_close(found, torch.tensor([-1., 1.]), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize('shape, norm, message', [
     ((1, 3, 1, 1), 'patch', "norm='patch' needs more than one value to normalise over, .* 3 channels and 1 cells"),
     ((1, 1, 2, 2), 'channel', "norm='channel' needs more than one value"),

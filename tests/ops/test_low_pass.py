@@ -72,6 +72,14 @@ def test_works_on_any_channels_and_gives_float32_under_autocast():
     torch.testing.assert_close(filtered[:, 3:4], low_pass(images[:, 3:4].float(), 2))
 
 
+@pytest.mark.parametrize('size', [(9, 9), (7, 11)])
+@pytest.mark.parametrize('radius', [0, 1, 2])
+def test_the_reference_keeps_the_same_circle_on_odd_sides(size, radius):
+    """The middle of the shifted spectrum is a coefficient there, and the circle itself is kept."""
+    images = torch.rand(1, 2, *size)
+    torch.testing.assert_close(low_pass(images, radius, 'reference'), low_pass(images, radius).abs())
+
+
 def test_the_reference_folds_negative_values_up():
     images = torch.rand(1, 1, 9, 8)
     reference = low_pass(images, 2, 'reference')

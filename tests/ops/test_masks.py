@@ -5,9 +5,15 @@ import pytest
 import torch
 
 from mim_plugins.errors import InputError
-from mim_plugins.ops import block_masks, mask_count, random_masks, resize_mask, square_masks
-
-ROUNDINGS = ['floor_keep', 'ceil_masked', 'floor_masked']
+from mim_plugins.ops import (
+    block_masks,
+    mask_count,
+    random_masks,
+    resize_mask,
+    square_masks,
+    visible_count,
+    visible_places,
+)
 
 
 @pytest.mark.parametrize('units, ratio, rounding, masked', [
@@ -15,7 +21,7 @@ ROUNDINGS = ['floor_keep', 'ceil_masked', 'floor_masked']
     (36, .75, 'floor_keep', 27), (49, .75, 'floor_keep', 37), (25, .8, 'floor_keep', 20), (4, .85, 'floor_keep', 3),
     (16, .6, 'ceil_masked', 10), (36, .6, 'ceil_masked', 22), (49, .6, 'ceil_masked', 30), (10, .3, 'ceil_masked', 3),
     (16, .5, 'floor_masked', 8), (36, .5, 'floor_masked', 18), (49, .5, 'floor_masked', 24),
-    (10, .7, 'floor_masked', 7),
+    (10, .7, 'floor_masked', 7), (2, .6, 'floor_keep', 1), (5, .9, 'floor_keep', 4), (4, .05, 'ceil_masked', 1),
 ])
 def test_counts_of_the_papers(units, ratio, rounding, masked):
     assert mask_count(units, ratio, rounding) == masked
@@ -38,19 +44,20 @@ def test_random_masks_differ():
 @pytest.mark.parametrize('draw', [random_masks, block_masks, partial(square_masks, center='random')])
 class TestDrawnMasks:
 
-    @pytest.mark.parametrize('grid', [(1, 2), (5, 1), (2, 2), (3, 11), (6, 6), (14, 7), (12, 12)])
-    @pytest.mark.parametrize('ratio', [.05, .25, .6, .75, .95])
-    @pytest.mark.parametrize('rounding', ROUNDINGS)
-    def test_counts_are_exact(self, draw, grid, ratio, rounding):
-        try:
-            masked = mask_count(grid[0] * grid[1], ratio, rounding)
-        except InputError as error:
-            with pytest.raises(InputError, match=str(error)):
-                draw(3, grid, ratio, rounding)
-            return
+    # The narrowest grids, one unit masked or visible, both orientations, and each rounding where it matters.
+    @pytest.mark.parametrize('grid, ratio, rounding, masked', [
+        ((1, 2), .6, 'floor_keep', 1), ((5, 1), .75, 'floor_keep', 4), ((2, 2), .05, 'ceil_masked', 1),
+        ((3, 11), .95, 'floor_masked', 31), ((11, 3), .05, 'ceil_masked', 2), ((14, 7), .6, 'ceil_masked', 59),
+        ((14, 7), .6, 'floor_masked', 58), ((6, 6), .95, 'ceil_masked', 35), ((12, 12), .75, 'floor_keep', 108),
+    ])
+    def test_counts_are_exact(self, draw, grid, ratio, rounding, masked):
         masks = draw(5, grid, ratio, rounding)
         assert masks.shape == (5, *grid) and masks.dtype == torch.bool and masks.is_contiguous()
         assert masks.sum((1, 2)).tolist() == [masked] * 5
+
+    def test_impossible_counts_are_refused(self, draw):
+        with pytest.raises(InputError, match='masks 0 of 5 units'):
+            draw(3, (5, 1), .05, 'floor_masked')
 
     def test_samples_differ_and_a_seed_repeats(self, draw):
         def seeded(seed):
@@ -88,13 +95,120 @@ def test_resize_repeats_units():
         resize_mask(mask, (2, 5))
 
 
+class TestResizing:
+
+    def test_batches_and_other_types_are_kept(self):
+        mask = torch.tensor([[[0, 5], [7, 0]], [[1, 2], [3, 4]]])
+        resized = resize_mask(mask, (4, 2))
+        assert resized.tolist() == [[[0, 5], [0, 5], [7, 0], [7, 0]], [[1, 2], [1, 2], [3, 4], [3, 4]]]
+        assert resized.dtype == torch.int64 and torch.equal(resize_mask(mask, (2, 2)), mask)
+
+    def test_rows_that_are_no_multiple_are_refused(self):
+        with pytest.raises(InputError, match='2x2 units cannot be laid on a grid of 3x4'):
+            resize_mask(torch.zeros(1, 2, 2), (3, 4))
+
+
+class TestVisibleTokens:
+
+    # Two samples of two units each, which see different ones.
+    MASK = torch.tensor([[[1, 0, 1], [1, 1, 0]], [[0, 1, 1], [0, 1, 1]]]).bool()
+
+    def test_are_the_units_that_are_not_masked(self):
+        assert visible_count(self.MASK, (2, 3)) == 2
+        places = visible_places(self.MASK, (2, 3))
+        assert places.tolist() == [[1, 5], [0, 3]] and places.dtype == torch.int64
+
+    def test_are_counted_on_the_finer_grid_and_read_row_by_row(self):
+        assert visible_count(self.MASK, (4, 3)) == 4 and visible_count(self.MASK, (2, 6)) == 4
+        assert visible_places(self.MASK, (4, 3)).tolist() == [[1, 4, 8, 11], [0, 3, 6, 9]]
+        assert visible_places(self.MASK, (2, 6)).tolist() == [[2, 3, 10, 11], [0, 1, 6, 7]]
+
+    def test_stay_in_order_on_a_large_grid(self):
+        mask = random_masks(3, (24, 32), .6)
+        expected = [(~sample).flatten().nonzero().flatten().tolist() for sample in mask]
+        assert visible_places(mask, (24, 32)).tolist() == expected
+
+    def test_may_be_all_or_a_single_one(self):
+        assert visible_places(torch.zeros(1, 1, 2).bool(), (1, 2)).tolist() == [[0, 1]]
+        one = torch.tensor([[[1, 1], [1, 0]]]).bool()
+        assert visible_count(one, (2, 2)) == 1 and visible_places(one, (2, 2)).tolist() == [[3]]
+
+    def test_a_known_number_is_not_counted_again(self, monkeypatch):
+        monkeypatch.setattr('mim_plugins.ops.masks.visible_count', lambda *_: pytest.fail('waits for the device'))
+        assert visible_places(self.MASK, (2, 3), 2).tolist() == [[1, 5], [0, 3]]
+        assert visible_places(self.MASK, (2, 3), 1).tolist() == [[1], [0]]
+
+    @pytest.mark.parametrize('function', [visible_count, visible_places])
+    @pytest.mark.parametrize('mask, message', [
+        ([[[1, 0]], [[0, 0]]], 'between 1 and 2 of 2 tokens'), ([[[0, 0]], [[1, 0]]], 'between 1 and 2 of 2 tokens'),
+        ([[[1, 1]], [[1, 1]]], 'between 0 and 0 of 2 tokens'), ([[[1, 0]], [[1, 1]]], 'between 0 and 1 of 2 tokens'),
+    ])
+    def test_unequal_numbers_and_none_are_refused(self, function, mask, message):
+        with pytest.raises(InputError, match=message):
+            function(torch.tensor(mask).bool(), (1, 2))
+
+    @pytest.mark.gpu
+    def test_places_lie_on_the_masks_device(self):
+        assert visible_places(self.MASK.cuda(), (2, 3)).is_cuda
+
+
 def changes(masks: torch.Tensor) -> float:
     """Mean number of neighbouring pairs of which one unit is masked."""
     flips = [(masks.diff(dim=dim) != 0).sum() for dim in (1, 2)]
     return sum(flips).item() / len(masks)
 
 
+def slow_order(batch: int, grid: tuple[int, int], masked: int, seed: int, min_block: int,
+               min_aspect: float) -> torch.Tensor:
+    """In which order block masks take their units, rectangle by rectangle, each from its centre: float [B, *grid]."""
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.rand(4, 32, batch, generator=generator)
+    order = 32 + torch.rand(batch, *grid, generator=generator)
+    smallest = min(min_block, masked)
+    for sample in range(batch):
+        for block in reversed(range(32)):
+            size, shape, down, right = draws[:, block, sample].tolist()
+            largest = max(masked * .9**block, smallest)
+            area = math.floor(smallest + size * (largest - smallest))
+            rows = round(math.sqrt(area * min_aspect**(2 * shape - 1)))
+            rows = min(max(rows, math.ceil(area / grid[1])), area, grid[0])
+            columns = math.ceil(area / rows)
+            top = math.floor((grid[0] - rows + 1) * down)
+            left = math.floor((grid[1] - columns + 1) * right)
+            for y in range(rows):
+                for x in range(columns):
+                    from_centre = max(abs(y - (rows - 1) / 2) / rows, abs(x - (columns - 1) / 2) / columns)
+                    order[sample, top + y, left + x] = block + from_centre
+    return order
+
+
 class TestBlockMasks:
+
+    # Some need more than the blocks, and the narrowest grids bend the aspect.
+    @pytest.mark.parametrize('grid, ratio, options', [
+        ((8, 12), .4, dict(min_block=16, min_aspect=.3)), ((14, 14), .6, dict(min_block=16, min_aspect=.3)),
+        ((12, 7), .5, dict(min_block=1, min_aspect=.3)), ((3, 20), .6, dict(min_block=4, min_aspect=.1)),
+        ((6, 6), .9, dict(min_block=1, min_aspect=1.)), ((40, 40), .95, dict(min_block=1, min_aspect=.3)),
+    ])
+    def test_take_units_in_the_order_of_a_slow_version(self, grid, ratio, options):
+        masks = block_masks(4, grid, ratio, generator=torch.Generator().manual_seed(3), **options)
+        order = slow_order(4, grid, mask_count(grid[0] * grid[1], ratio), 3, **options)
+        for mask, places in zip(masks, order):
+            # Units at the same distance from a centre may come in any order.
+            assert places[mask].max() < places[~mask].min() + 1e-5
+
+    def test_smallest_block_and_aspect_are_beits_unless_said(self):
+        drawn = [block_masks(4, (14, 14), .6, generator=torch.Generator().manual_seed(0), **options)
+                 for options in ({}, dict(min_block=16, min_aspect=.3))]
+        assert torch.equal(*drawn)
+
+    def test_a_block_may_be_a_single_unit(self):
+        masks = block_masks(64, (8, 8), 1 / 64, 'ceil_masked', min_block=1)
+        assert masks.sum((1, 2)).tolist() == [1] * 64 and len(masks.unique(dim=0)) > 16
+        masks = block_masks(500, (8, 8), .1, 'ceil_masked', min_block=1)
+        assert torch.all(masks.sum((1, 2)) == 7)
+        parts = changes(masks.int()), changes(block_masks(500, (8, 8), .1, 'ceil_masked', min_block=7).int())
+        assert parts[0] > 1.1 * parts[1]  # smaller blocks have longer outlines
 
     @pytest.mark.parametrize('ratio', [.3, .6, .75])
     def test_have_short_outlines(self, ratio):

@@ -1,4 +1,5 @@
 """Recipes for classification on narrow encoders: weights arrive, frozen encoders stay as they are."""
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,15 +45,16 @@ def narrow(backbone: dict) -> tuple[dict, int]:
     return {**backbone, 'arch': arch}, width
 
 
-def pre_trained(checkpoint: str) -> torch.nn.Module:
-    """The narrow encoder that leaves this checkpoint, with random weights."""
+@cache
+def pre_trained(checkpoint: str) -> dict[str, torch.Tensor]:
+    """Return random weights of the narrow encoder that leaves this checkpoint, made once: not to be changed."""
     source, = [leaf for leaf in LEAVES if Path(leaf).stem == Path(checkpoint).parent.name]
     model = Config.fromfile(CONFIGS / source).model
     backbone, _ = narrow(model.backbone)
     encoder = MODELS.build(with_input_size(backbone, (model.input_size, ) * 2, model.neck.stride))
     for parameter in encoder.parameters():
         torch.nn.init.normal_(parameter)
-    return encoder
+    return encoder.state_dict()
 
 
 def narrow_classifier(cfg: Config) -> torch.nn.Module:
@@ -68,8 +70,8 @@ def narrow_classifier(cfg: Config) -> torch.nn.Module:
 def test_the_pre_training_covers_the_encoder(name):
     cfg = read(name)
     backbone, _ = narrow(cfg.model.backbone)
-    weights = pre_trained(cfg.default_hooks.encoder.checkpoint).state_dict()
-    report = load_reading(MODELS.build(backbone), Reading(weights), name)
+    weights = pre_trained(cfg.default_hooks.encoder.checkpoint)
+    report = load_reading(MODELS.build(backbone), Reading(dict(weights)), name)
     kind = backbone['type'].removeprefix('mim_plugins.')
     pooled = backbone.get('out_type') == 'avg_featmap' or kind == 'PyramidVisionTransformer'
     assert set(report.new) == (NEW.get(kind, set()) if pooled else set())

@@ -127,12 +127,14 @@ def dense_backbone(path: Path, target: str, name: str, **options) -> nn.Module:
     settings = in_config(done.meta['encoder'], target, layers)
     if name in ('vit', 'mff'):
         settings.update(final_norm=True, with_cls_token=True)
-    registry = __import__(f'{target}.registry', fromlist=['MODELS']).MODELS
-    backbone = registry.build({**settings, **options})
+    reason = f'{target} is of the downstream level'
+    registry = pytest.importorskip(f'{target}.registry', exc_type=ImportError, reason=reason)
+    backbone = registry.MODELS.build({**settings, **options})
     backbone.train(False)
     return backbone
 
 
+@pytest.mark.downstream
 @pytest.mark.parametrize('target', ['mmdet', 'mmseg'])
 @pytest.mark.parametrize('name', FAMILIES)
 def test_detectors_and_segmenters_get_the_features(name, target, runs):
@@ -151,6 +153,7 @@ def test_detectors_and_segmenters_get_the_features(name, target, runs):
 
 
 # What a module made for another size resizes; the others compute their positions from the size.
+@pytest.mark.downstream
 @pytest.mark.parametrize('name, options, resized', [
     ('vit', dict(img_size=96), 'pos_embed'),
     ('beit', dict(img_size=96), 'layers.0.attn.relative_position_bias_table'),

@@ -1,4 +1,6 @@
 """Small masked image models of every family, their batches, and training steps of them."""
+import copy
+import functools
 from types import SimpleNamespace
 
 import torch
@@ -7,16 +9,17 @@ from mmengine.dist import get_rank
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from mim_plugins.engine.compilation import compile_in_place
 from mim_plugins.registry import MODELS
 
-from ..conftest import ROOT
+from ...runs import ROOT
 from .processes import joined
 
 _MAE = 'mae_vit-micro_bs64_demo-32'
 # Demo recipe, and what else is changed in its model. BatchNorm's statistics are of a process's own batch: no CMT.
 FAMILIES = {
     'FastMIM': ('fastmim_vit-micro_bs64_demo-32', {}),
-    'compiled': ('fastmim_vit-micro_bs64_demo-32', {}),
+    'compiled': ('fastmim_vit-micro_bs64_demo-32', {'backbone.arch.num_layers': 2}),
     'FastMIM, Swin': ('fastmim_swin-micro_bs64_demo-32', {}),
     'FastMIM, PVTv2': ('fastmim_pvtv2-micro_bs64_demo-64', {}),
     'FastMIM-P': ('fastmim-p_swin-micro_bs64_demo-32-64', {}),
@@ -35,15 +38,21 @@ FAMILIES = {
 
 def build(family: str) -> nn.Module:
     """The same weights in each process."""
+    model = copy.deepcopy(_built(family))
+    if family == 'compiled':
+        for part in (model.backbone, model.neck):
+            compile_in_place(part, backend='aot_eager')
+    return model
+
+
+@functools.cache
+def _built(family: str) -> nn.Module:
     recipe, changes = FAMILIES[family]
     cfg = Config.fromfile(ROOT / 'configs' / 'demo' / f'{recipe}.py')
     cfg.merge_from_dict({f'model.{name}': value for name, value in changes.items()})
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
-    if family == 'compiled':
-        for part in (model.backbone, model.neck):
-            part.compile(backend='aot_eager', dynamic=False)
     return model.train()
 
 

@@ -1,4 +1,5 @@
 """Runs a function in two processes of a gloo group."""
+import gc
 import os
 import tempfile
 from collections.abc import Callable
@@ -6,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.multiprocessing
 from mmengine.registry import init_default_scope
+
+from ...runs import start_two
 
 
 def _one(rank: int, function: Callable, arguments: tuple, folder: str) -> None:
+    gc.freeze()  # to look through all that is imported takes a second each time
     torch.set_num_threads(1)
     os.environ['LOCAL_RANK'] = str(rank)
     torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
@@ -22,7 +25,7 @@ def _one(rank: int, function: Callable, arguments: tuple, folder: str) -> None:
 def in_two_processes(function: Callable, *arguments: Any) -> list[Any]:
     """What the function returns in each of two processes; it must be importable."""
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(_one, (function, arguments, folder), nprocs=2)
+        start_two(_one, function, arguments, folder)
         return [torch.load(Path(folder) / f'{rank}.pth', weights_only=False) for rank in range(2)]
 
 

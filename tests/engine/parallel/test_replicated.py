@@ -13,6 +13,8 @@ from mim_plugins.engine.parallel import ReplicatedModel
 from .families import FAMILIES, build, runner_of, sizes, train
 from .processes import in_two_processes
 
+pytestmark = pytest.mark.processes
+
 
 def compare_all() -> dict[tuple, tuple]:
     found = {}

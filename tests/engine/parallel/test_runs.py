@@ -10,14 +10,13 @@ import torch
 
 from mim_plugins.analysis.curves import read_scalars
 
-from ..conftest import DEMO, ROOT, TRAIN, run_tool, small_run
+from ...runs import DEMO, ROOT, TRAIN, free_port, run_tool_in_two, small_run
 
-START = (ROOT / 'tools' / 'dist_train.sh', DEMO, 2)
+pytestmark = pytest.mark.processes
 
 
-def train(images: Path, work_dir: Path, port: int, *options: str, last: Sequence[object] = (), ok: bool = True) -> str:
-    return run_tool(*small_run(images, work_dir, *options, start=START), *last, cwd=work_dir.parent, program='bash',
-                    ok=ok, PYTHON=sys.executable, PORT=str(port))
+def train(images: Path, work_dir: Path, *options: str, last: Sequence[object] = (), ok: bool = True) -> str:
+    return run_tool_in_two(*small_run(images, work_dir, *options), *last, cwd=work_dir.parent, ok=ok)
 
 
 def losses(work_dir: Path) -> list[float]:
@@ -28,11 +27,11 @@ def test_fsdp_trains_saves_and_goes_on_as_ddp_does(images, tmp_path):
     """From a checkpoint of its own and of DDP; DDP goes on from one of FSDP."""
     ddp, fsdp, from_ddp, from_fsdp = (tmp_path / name for name in ('ddp', 'fsdp', 'from_ddp', 'from_fsdp'))
     clip = 'optim_wrapper.clip_grad.max_norm=1'
-    train(images, ddp, 29661, clip)
-    train(images, fsdp, 29662, clip, 'train_cfg.max_epochs=1', last=['--fsdp'])
-    train(images, from_fsdp, 29663, clip, last=['--resume', fsdp / 'epoch_1.pth'])
-    train(images, from_ddp, 29664, clip, last=['--fsdp', '--resume', ddp / 'epoch_1.pth'])
-    train(images, fsdp, 29665, clip, last=['--fsdp', '--resume'])
+    train(images, ddp, clip)
+    train(images, fsdp, clip, 'train_cfg.max_epochs=1', last=['--fsdp'])
+    train(images, from_fsdp, clip, last=['--resume', fsdp / 'epoch_1.pth'])
+    train(images, from_ddp, clip, last=['--fsdp', '--resume', ddp / 'epoch_1.pth'])
+    train(images, fsdp, clip, last=['--fsdp', '--resume'])
     straight = losses(ddp)
     assert len(straight) == 4 and losses(fsdp) == pytest.approx(straight, rel=1e-5)
     assert all(losses(folder) == pytest.approx(straight[2:], rel=1e-5) for folder in (from_ddp, from_fsdp))
@@ -54,16 +53,17 @@ def test_fsdp_trains_saves_and_goes_on_as_ddp_does(images, tmp_path):
      'HeldOutLossHook needs a masked image model .* within DistributedDataParallel, but got FSDPFastMIM'),
 ])
 def test_what_needs_the_whole_model_is_refused_with_fsdp(images, tmp_path, options, last, sentence):
-    printed = train(images, tmp_path / 'run', 29667, *(option.format(images=images) for option in options), last=last,
+    printed = train(images, tmp_path / 'run', *(option.format(images=images) for option in options), last=last,
                     ok=False)
     assert re.search(sentence, printed)
 
 
+@pytest.mark.slow
 def test_two_nodes_train_one_model(images, tmp_path):
     """Two agents of torchrun on this machine, one process each, that meet as two machines would."""
     command = small_run(images, tmp_path / 'run', 'train_cfg.max_epochs=1', start=(
         '-m', 'torch.distributed.run', '--nnodes', 2, '--nproc_per_node', 1, '--rdzv_backend', 'c10d',
-        '--rdzv_endpoint', '127.0.0.1:29668', '--rdzv_id', 'test', TRAIN, DEMO, '--launcher', 'pytorch'))
+        '--rdzv_endpoint', f'127.0.0.1:{free_port()}', '--rdzv_id', 'test', TRAIN, DEMO, '--launcher', 'pytorch'))
     nodes = [subprocess.Popen(
         [sys.executable, *map(str, command)], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={'PATH': '/usr/bin:/bin', 'HOME': str(tmp_path), 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'})

@@ -16,9 +16,11 @@ from mim_plugins.engine.parallel.sharded import take_shards_of_state
 from mim_plugins.errors import InputError
 from mim_plugins.registry import MODELS
 
-from ..conftest import DEMO
+from ...runs import DEMO
 from .families import build, difference, inputs, sizes, train
 from .processes import in_two_processes
+
+pytestmark = pytest.mark.processes
 
 FAMILIES = ('FastMIM', 'compiled', 'FastMIM-P', 'recomputed', 'ALM', 'MixMIM', 'ConvMAE')
 
