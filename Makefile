@@ -6,11 +6,11 @@ VENV ?= $(or $(MIM_PLUGINS_VENV),.venv)
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
-install:  ## make the environment for pre-training and classification
-	bash tools/setup_env.sh
+install:  ## make the environment for pre-training and classification, with pytest and ruff
+	bash tools/setup_env.sh --tests
 
 downstream:  ## add mmcv's compiled ops, mmdet and mmseg
-	bash tools/setup_env.sh --level downstream
+	bash tools/setup_env.sh --level downstream --tests
 
 check-env:  ## say what is installed and which level works
 	$(VENV)/bin/python -m mim_plugins.check_env

@@ -295,6 +295,7 @@ def ops_line() -> str:
         'tar -xzf mmcv_ops/onedl_mmcv-*.tar.gz -C mmcv_ops',
         "sed -i 's/-std=c++17/-std=c++20/' mmcv_ops/onedl_mmcv-*/setup.py",
         f'{PIP} install --no-build-isolation --no-cache-dir --force-reinstall --no-deps ./mmcv_ops/onedl_mmcv-*/',
+        'rm -r mmcv_ops',
     ]
     return ' && '.join(steps)
 

@@ -1,15 +1,18 @@
 """Parts of other packages that may change with a release: private attributes, and names that moved.
 
-When a new torch, NumPy or mmengine breaks something, this is the file to look at first. Modules are imported inside
-the functions, because a config is checked before torch's compiler or a runner is imported.
+When a new torch, NumPy or mmengine breaks something, this is the file to look at first. torch's compiler and mmengine
+are imported inside the functions, because a config is checked before either is needed.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
 
 if TYPE_CHECKING:
     from mmengine.optim import OptimWrapper
@@ -27,8 +30,11 @@ def checkpoint_to_load(runner: Runner) -> str | None:
 
 
 def accumulation_steps(optim_wrapper: OptimWrapper) -> int:
-    """Return the number of iterations whose gradients are added up before a step of the optimizer."""
-    return optim_wrapper._accumulative_counts
+    """Return the number of iterations whose gradients are added up before a step of the optimizer.
+
+    A wrapper of several optimizers has no such number of its own: 1.
+    """
+    return getattr(optim_wrapper, '_accumulative_counts', 1)
 
 
 def parse_option_value(text: str) -> Any:
@@ -39,20 +45,17 @@ def parse_option_value(text: str) -> Any:
 
 def inductor_options() -> list[str]:
     """Return the names of all options of torch's inductor, dots included."""
-    import torch
     return torch._inductor.list_options()
 
 
 def inductor_mode_options(mode: str) -> dict[str, Any]:
     """Return the options of inductor that a mode of ``torch.compile`` switches on."""
-    import torch
     return torch._inductor.list_mode_options(mode)
 
 
 @contextmanager
 def fresh_compiler() -> Iterator[None]:
-    """Compile anew what was compiled before, in this process or in one whose results are on disk."""
-    import torch
+    """Compile without earlier results: forget this process's graphs and ignore the cache on disk."""
     import torch._inductor.config
     torch._dynamo.reset()
     with torch._inductor.config.patch(force_disable_caches=True):
@@ -61,9 +64,23 @@ def fresh_compiler() -> Iterator[None]:
 
 def allow_compilations(number: int) -> None:
     """Let a module be compiled for at least ``number`` kinds of input before it runs eagerly."""
-    import torch
     config = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, number)
+
+
+def assert_on_device(condition: Tensor, message: str) -> None:
+    """Stop a CUDA program with a message if a condition is false, without waiting for the device.
+
+    Args:
+        condition: Bool, of one element.
+        message: Shown with the error that the device raises at a later call.
+    """
+    torch._assert_async(condition, message)
+
+
+def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
+    """Return a nest of lists, tuples and dicts with a function applied to all that it holds."""
+    return tree_map(function, value)
 
 
 def numpy_classes() -> list[Any]:

@@ -1,6 +1,7 @@
 """Shared fixtures: seeded randomness, registries, a small model, the benchmarks' scripts."""
 import copy
 import importlib
+import importlib.util
 import logging
 import multiprocessing.process
 import os
@@ -33,10 +34,13 @@ SMALL_FASTMIM = dict(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not torch.cuda.is_available():
-        for item in items:
-            if item.get_closest_marker('gpu'):
-                item.add_marker(pytest.mark.skip(reason='torch sees no GPU'))
+    # Packages that are there and do not import let the tests fail: a broken level two must not look like level one.
+    missing = [name for name in ('mmcv._ext', 'mmdet', 'mmseg') if importlib.util.find_spec(name) is None]
+    for item in items:
+        if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason='torch sees no GPU'))
+        if item.get_closest_marker('downstream') and missing:
+            item.add_marker(pytest.mark.skip(reason=f'level downstream is not installed: {", ".join(missing)}'))
 
 
 def pytest_configure() -> None:
@@ -47,7 +51,10 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_unmarked_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail a test that starts a process without the mark: the fast set must stay fast."""
+    """Fail a test that starts a process without the mark: the fast set must stay fast.
+
+    Fixtures of a module or session run before this one, unwatched.
+    """
     if request.node.get_closest_marker('processes'):
         return
 

@@ -1,4 +1,4 @@
-"""Measure the power of the tests: change the package in one place at a time and count the changes that tests notice.
+"""Run mutation testing: change the package in one place at a time and count the changes that the tests detect.
 
     python tests/mutation.py --out work_dirs/mutation                      a sample of 400 mutants
     python tests/mutation.py --out work_dirs/mutation --sample 50 --folders ops
@@ -24,6 +24,8 @@ import shlex
 import signal
 import sys
 import time
+import traceback
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -228,6 +230,8 @@ def in_fork(function: Callable[[], int], log: Path) -> int:
         os.dup2(output, 1)
         os.dup2(output, 2)
         status = function()
+    except Exception:
+        os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(status)
 
@@ -347,7 +351,9 @@ def run_control(root: Path, mutants: list[Mutant], tests: list[str]) -> int:
 def cover(root: Path, tests: list[str], arguments: list[str], jobs: int, out: Path) -> tuple[dict, dict]:
     """Return the seconds of each test and the tests of each line, measured once and kept in a folder."""
     share = [tests[job::jobs] for job in range(jobs) if tests[job::jobs]]
-    files = [out / f'coverage_{job}.json' for job in range(len(share))]
+    # Other tests or numbers of jobs are another measurement.
+    key = f'{zlib.crc32(repr((tests, arguments, jobs)).encode()):08x}'
+    files = [out / f'coverage_{key}_{job}.json' for job in range(len(share))]
     if not all(file.exists() for file in files):
         running = {}
         for part, file in zip(share, files):
@@ -386,14 +392,15 @@ def kill(root: Path, tests_of_mutants: dict[Mutant, list[str]], most: int | None
             killer.unlink(missing_ok=True)
             process = in_fork(
                 lambda mutant=mutant, tests=tests, killer=killer: run_mutant(root, mutant, tests[:most], killer),
-                out / f'job_{number % jobs}.log')
+                out / f'job_{number}.log')
             running[process] = ((mutant, result, killer), time.monotonic())
         if not running:
             continue
         process, status = wait_for_any(running, limit)
         (mutant, result, killer), started = running.pop(process)
-        # 5: pytest found no test, which says nothing about the mutant.
-        result['status'] = {0: 'survived', 5: 'not covered', None: 'killed (time)'}.get(status, 'killed')
+        # With 4 and 5 pytest says that a test is gone, and with 99 the fork failed: no verdict on the mutant.
+        verdicts = {0: 'survived', 4: 'not covered', 5: 'not covered', 99: 'not covered', None: 'killed (time)'}
+        result['status'] = verdicts.get(status, 'killed')
         result['seconds'] = round(time.monotonic() - started, 1)
         if killer.exists():
             result['by'] = killer.read_text()
@@ -404,6 +411,8 @@ def kill(root: Path, tests_of_mutants: dict[Mutant, list[str]], most: int | None
         results[mutant.name] = result
         print(f'{number - len(running)}/{len(tests_of_mutants)} {result["status"]} {mutant.name}', flush=True)
         (out / 'mutants.json').write_text(json.dumps(results, indent=1))
+    # Those without tests at the end have no process whose end would write them.
+    (out / 'mutants.json').write_text(json.dumps(results, indent=1))
 
 
 def folder_of(name: str) -> str:

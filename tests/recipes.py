@@ -2,7 +2,7 @@
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -27,19 +27,6 @@ def parsed(name: str) -> Config:
 def read(name: str) -> Config:
     """Return a copy of a config, the caller's own to change."""
     return copy.deepcopy(parsed(name))
-
-
-def all_names() -> list[str]:
-    """Return every config that can be run, by its path in configs/."""
-    paths = [path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py')]
-    return sorted(path.as_posix() for path in paths if '_base_' not in path.parts)
-
-
-def card_and_body(name: str) -> tuple[str, str]:
-    """Split a config's text into its leading docstring and the rest."""
-    text = (CONFIGS / name).read_text()
-    assert text.startswith('"""')
-    return text.removeprefix('"""').split('"""\n', 1)
 
 
 class _Generator(torch.Generator):
@@ -79,17 +66,6 @@ def on_meta() -> Iterator[None]:
           mock.patch('torch.get_autocast_dtype', lambda device: dtype(_known(device))),
           _Meta()):
         yield
-
-
-def offenders(names: Iterable[str], check: Callable[[str], None]) -> dict[str, str]:
-    """Return what is wrong with each config that fails a check; one does not hide the others."""
-    found = {}
-    for name in names:
-        try:
-            check(name)
-        except Exception as error:
-            found[name] = f'{type(error).__name__}: {error}'
-    return found
 
 
 def one_per_model(names: Iterable[str]) -> list[str]:

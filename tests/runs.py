@@ -26,9 +26,9 @@ from torch.utils.data import DataLoader
 ROOT = Path(__file__).parents[1]
 TRAIN = ROOT / 'tools' / 'train.py'
 DEMO = ROOT / 'configs' / 'demo' / 'fastmim_vit-micro_bs64_demo-32.py'
-# That of a process which sets none.
+# torch's seed in a process that sets none.
 TORCHS_SEED = 67280421310721
-# What a training imports at its first look-ups.
+# Modules that a training imports when it first looks up a registered type.
 PRELOADED = [
     'mmpretrain.datasets', 'mmpretrain.engine', 'mmpretrain.evaluation', 'mmpretrain.models',
     'mmpretrain.visualization', 'mim_plugins.datasets', 'mim_plugins.models', 'mim_plugins.engine.hooks',
@@ -38,9 +38,9 @@ PRELOADED = [
 def write_images(folder: Path, number: int) -> Path:
     """Write pictures of noise of random sizes."""
     folder.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for index in range(number):
-        pixels = random.integers(256, size=(*random.integers(36, 60, size=2), 3), dtype=np.uint8)
+        pixels = generator.integers(256, size=(*generator.integers(36, 60, size=2), 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f'{index:02}.png')
     return folder
 
@@ -57,7 +57,7 @@ def run_tool(tool: Path, *arguments: object, cwd: Path, ok: bool = True, **env: 
     """Run a tool in this process, from another folder; return all that it printed.
 
     The file runs as ``__main__``, with its own reading of the command line and its own last words on bad input. An
-    exception that the tool lets through passes: no test has to look for a traceback.
+    exception that the tool does not catch reaches the test, so no test has to search the output for a traceback.
 
     Args:
         tool: File of the tool.
@@ -83,11 +83,17 @@ def run_tool(tool: Path, *arguments: object, cwd: Path, ok: bool = True, **env: 
     return printed
 
 
-def run_tool_in_two(tool: Path, *arguments: object, cwd: Path, ok: bool = True, **env: str) -> str:
-    """Run a tool in two processes of one group, as torchrun would; return all that both printed."""
+def run_tool_in_two(tool: Path, *arguments: object, cwd: Path, ok: bool = True, launcher: bool = True,
+                    **env: str) -> str:
+    """Run a tool in two processes of one group, as torchrun would; return all that both printed.
+
+    With ``launcher`` the tool gets ``--launcher pytorch``, as from tools/dist_train.sh.
+    """
+    if launcher:
+        arguments = (*arguments, '--launcher', 'pytorch')
     with tempfile.TemporaryDirectory() as folder:
         places = dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
-        call = (tool, [*arguments, '--launcher', 'pytorch'], cwd, {**env, **places}, Path(folder))
+        call = (tool, list(arguments), cwd, {**env, **places}, Path(folder))
         try:
             start_two(_one_of_two, *call)
             failed = False
@@ -101,12 +107,12 @@ def run_tool_in_two(tool: Path, *arguments: object, cwd: Path, ok: bool = True, 
 def start_two(function: Callable[..., None], *arguments: object) -> None:
     """Call a function with rank and arguments in two processes.
 
-    They are forked from a server that has imported all, but not from this process: what its threads have done could
-    not go on in them.
+    They are forked from a server that has the imports done, and not from this process: a fork of a process with
+    running threads can deadlock.
 
     Args:
-        function: Of a module that can be imported.
-        arguments: What follows the rank; they are pickled.
+        function: A function of a module that can be imported.
+        arguments: Passed after the rank; they are pickled.
     """
     multiprocessing.get_context('forkserver').set_forkserver_preload(PRELOADED)
     with pytest.MonkeyPatch.context() as patch:
@@ -115,7 +121,7 @@ def start_two(function: Callable[..., None], *arguments: object) -> None:
 
 
 def _one_of_two(rank: int, tool: Path, arguments: list[object], cwd: Path, env: dict[str, str], folder: Path) -> None:
-    gc.freeze()  # to look through all that is imported takes a second each time
+    gc.freeze()  # a collection through all imported modules takes a second
     torch.set_num_threads(1)
     output = 'ended without a word'
     try:

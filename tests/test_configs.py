@@ -66,7 +66,7 @@ def losses_of(name: str) -> dict[str, torch.Tensor]:
         batch['target_inputs'] = dict(middle=torch.zeros(2, 3, 256, 256), grid_box=torch.tensor([[1, 0, 15, 14]] * 2))
     with torch.no_grad():
         losses = model(**batch, mode='loss')
-    return {name: loss for name, loss in losses.items() if 'loss' in name}
+    return {key: loss for key, loss in losses.items() if 'loss' in key}
 
 
 # The full-size ones without memory and arithmetic, those of the demo with both.

@@ -18,9 +18,9 @@ from mim_plugins.transfer import load_encoder
 
 from .recipes import CONFIGS, parsed, read
 
-pytest.importorskip('mmdet', exc_type=ImportError, reason='mmdet is missing, whose configs the recipes inherit from')
-pytest.importorskip('mmcv._ext', exc_type=ImportError, reason="mmcv's compiled ops are missing, which detectors run")
-pytest.importorskip('pycocotools', exc_type=ImportError, reason='pycocotools is missing, which reads the masks of COCO')
+pytest.importorskip('mmdet', reason='mmdet is missing, whose configs the recipes inherit from')
+pytest.importorskip('mmcv._ext', reason="mmcv's compiled ops are missing, which detectors run")
+pytest.importorskip('pycocotools', reason='pycocotools is missing, which reads the masks of COCO')
 
 pytestmark = pytest.mark.downstream
 

@@ -237,9 +237,17 @@ def test_the_tools_of_a_wheel_run_from_any_folder(checkout: Path, python: Path, 
 def test_the_launchers_of_a_wheel_find_their_tool(
         python: Path, tmp_path: Path, script: str, tool: str, arguments: list[str]) -> None:
     tools = installed_package(python) / '.mim' / 'tools'
-    command = run('env', 'PYTHON=echo', 'bash', tools / script, *arguments, cwd=tmp_path).split()
+    start = ('env', '-u', 'PORT', '-u', 'NNODES', 'PYTHON=echo')
+    command = run(*start, 'bash', tools / script, *arguments, cwd=tmp_path).split()
     assert str(tools / tool) in command
     assert command[:2] == ['-m', 'torch.distributed.run']
+    assert '--standalone' in command and '--nproc_per_node=2' in command
+    named = run(*start, 'PORT=29501', 'bash', tools / script, *arguments, cwd=tmp_path).split()
+    assert '--standalone' not in named and {'--nnodes=1', '--master_port=29501'} <= set(named)
+    nodes = ('NNODES=2', 'NODE_RANK=1', 'MASTER_ADDR=10.0.0.1')
+    second = run(*start, *nodes, 'bash', tools / script, *arguments, cwd=tmp_path).split()
+    assert '--standalone' not in second
+    assert {'--nnodes=2', '--node_rank=1', '--master_addr=10.0.0.1', '--master_port=29500'} <= set(second)
 
 
 @pytest.mark.processes

@@ -15,9 +15,9 @@ from mim_plugins.registry import HOOKS, MODELS
 
 from .recipes import CONFIGS, on_meta, parsed, read
 
-pytest.importorskip('mmseg', exc_type=ImportError, reason='mmseg is missing, whose configs the recipes inherit from')
-pytest.importorskip('mmcv._ext', exc_type=ImportError, reason="mmcv's compiled ops are missing, which mmseg imports")
-SegDataSample = pytest.importorskip('mmseg.structures', exc_type=ImportError).SegDataSample
+pytest.importorskip('mmseg', reason='mmseg is missing, whose configs the recipes inherit from')
+pytest.importorskip('mmcv._ext', reason="mmcv's compiled ops are missing, which mmseg imports")
+SegDataSample = pytest.importorskip('mmseg.structures').SegDataSample
 
 pytestmark = pytest.mark.downstream
 

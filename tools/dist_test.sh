@@ -13,7 +13,7 @@ fi
 config=$1 checkpoint=$2 gpus=$3
 shift 3
 if [ "${NNODES:-1}" = 1 ] && [ -z "${PORT:-}" ]; then
-    meeting=(--standalone)
+    meeting=(--standalone --local_addr=127.0.0.1)  # a container's host name may not resolve
 else
     meeting=(--nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}"
         --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")

@@ -109,7 +109,7 @@ stamped() {
 pip() { "$py" -m pip "$@"; }
 install() {
     if [ "$newest" = yes ]; then
-        pip install "$@"
+        pip install --upgrade --upgrade-strategy eager "$@"
     else
         pip install -c "$root/requirements/constraints.txt" "$@"
     fi
@@ -201,7 +201,13 @@ install_downstream() {
 install_tests() {
     step 'installing what the tests need' install -r "$root/requirements/tests.txt"
     # The command mim is tested as well; it pins an old pandas, so that only the full tests bring it.
-    [ "$level" = pretrain ] || step 'installing mim' install -e "${root}[mim]"
+    if [ "$level" = downstream ]; then
+        if "$py" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 14))'; then
+            say '  leaving out mim: its pandas has no wheel for this Python'
+        else
+            step 'installing mim' install -e "${root}[mim]"
+        fi
+    fi
 }
 
 main() {
@@ -224,6 +230,7 @@ main() {
     fi
     if [ "$tests" = yes ] && ! stamped "tests-$level"; then
         install_tests
+        say "$print" >"$venv/.mim_plugins-tests-pretrain"
         say "$print" >"$venv/.mim_plugins-tests-$level"
     fi
     say "$venv is ready for $level ($((SECONDS - start)) s)."

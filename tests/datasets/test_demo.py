@@ -111,7 +111,7 @@ def test_coco_annotations(tiny, part):
 
 @pytest.mark.downstream
 def test_coco_loads_with_pycocotools(tiny):
-    coco = pytest.importorskip('pycocotools.coco', exc_type=ImportError, reason='pycocotools comes with mmdet')
+    coco = pytest.importorskip('pycocotools.coco', reason='pycocotools comes with mmdet')
 
     data = coco.COCO(str(tiny / 'detection/annotations/instances_val.json'))
     assert len(data.getImgIds()) == 4
@@ -284,7 +284,7 @@ def test_command(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.downstream
 def test_mmdet_reads_the_instances(tiny):
-    pytest.importorskip('mmdet', exc_type=ImportError, reason='mmdet is of the downstream level')
+    pytest.importorskip('mmdet', reason='mmdet is of the downstream level')
     from mmdet.datasets import CocoDataset
 
     dataset = CocoDataset(
@@ -301,7 +301,7 @@ def test_mmdet_reads_the_instances(tiny):
 
 @pytest.mark.downstream
 def test_mmseg_reads_the_label_maps(tiny):
-    pytest.importorskip('mmseg', exc_type=ImportError, reason='mmseg is of the downstream level')
+    pytest.importorskip('mmseg', reason='mmseg is of the downstream level')
     import mmseg.datasets.transforms  # noqa: F401  registers the transforms
     from mmseg.datasets import BaseSegDataset
 

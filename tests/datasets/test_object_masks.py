@@ -76,7 +76,7 @@ class TestCoco:
 
     @pytest.fixture(autouse=True)
     def _needs_pycocotools(self):
-        pytest.importorskip('pycocotools.mask', exc_type=ImportError, reason='pycocotools is of the downstream level')
+        pytest.importorskip('pycocotools.mask', reason='pycocotools is of the downstream level')
 
     @pytest.mark.parametrize('segmentation', [POLYGON, RUNS])
     def test_polygons_and_runs(self, tmp_path, segmentation):

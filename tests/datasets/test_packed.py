@@ -46,7 +46,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def need_lmdb() -> None:
-    pytest.importorskip('lmdb', exc_type=ImportError, reason='lmdb is an extra')
+    pytest.importorskip('lmdb', reason='lmdb is an extra')
 
 
 def pack(source: Path, out: Path, workers: int = 1, **settings) -> dict:

@@ -67,9 +67,10 @@ def test_resumed_equals_never_stopped(images, tmp_path, case):
 
 
 @pytest.mark.processes
-def test_stopped_and_resumed_with_loading_workers_equals_never_stopped(images, tmp_path):
-    """In the same folder, from the last checkpoint there, by workers; the other run has none."""
-    start = (TRAIN, write_config(tmp_path, 'FastMIM'))
+@pytest.mark.parametrize('case', ['FastMIM', 'MixMIM'])
+def test_stopped_and_resumed_with_loading_workers_equals_never_stopped(images, tmp_path, case):
+    """The stopped run loads with a worker and resumes in its own folder; the straight run has no worker."""
+    start = (TRAIN, write_config(tmp_path, case))
     workers = 'train_dataloader.num_workers=1'
     run_tool(*small_run(images, tmp_path / 'straight', start=start), cwd=tmp_path)
     run_tool(*small_run(images, tmp_path / 'stopped', workers, 'train_cfg.max_epochs=1', start=start), cwd=tmp_path)

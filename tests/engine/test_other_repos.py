@@ -12,7 +12,8 @@ from mim_plugins.registry import MODELS
 from ..runs import DEMO, ROOT, TRAIN, run_process, run_tool, write_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
-MIM = str(Path(sys.executable).with_name('mim'))
+MIM = Path(sys.executable).with_name('mim')
+needs_mim = pytest.mark.skipif(not MIM.is_file(), reason='the command mim is an extra')
 RECIPES = ROOT / 'configs/demo/transfer'
 CASES = {'mmdetection': ('fastmim_vit-micro_mask-rcnn_demo.py', 'coco/segm_mAP'),
          'mmsegmentation': ('fastmim_vit-micro_upernet_demo.py', 'mIoU')}
@@ -29,9 +30,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mim(*arguments: object, cwd: Path) -> str:
-    return run_process(*arguments, '--gpus', 0, cwd=cwd, program=MIM, PYTHONPATH='')
+    return run_process(*arguments, '--gpus', 0, cwd=cwd, program=str(MIM), PYTHONPATH='')
 
 
+@needs_mim
 @pytest.mark.downstream
 @pytest.mark.parametrize('package', CASES)
 def test_mim_trains_and_tests_our_configs(package, folder):
@@ -83,6 +85,7 @@ default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
 """
 
 
+@needs_mim
 def test_mmpretrains_own_command_trains_its_method_with_our_parts(tmp_path):
     write_images(tmp_path / 'images' / 'all', 4)
     (tmp_path / 'maskfeat.py').write_text(MASKFEAT)

@@ -122,8 +122,8 @@ def test_encoders_and_fills(encoder, fill):
     assert not torch.allclose(model.predict(data['inputs'], ~data['mask']), first)
 
 
-# What a decoder knows of a target are its channels and its stride: each decoder on each kind of grid with a target of
-# many channels and one of every pixel, and each target with one decoder of either grid.
+# A decoder depends on a target only through its channels and stride. So every decoder meets, on both kinds of grid, a
+# target of many channels and one of single pixels; and every target meets one decoder of each grid.
 FITTED = sorted({*itertools.product(['vit', 'swin'], DECODERS, ['hog', 'pixels']),
                  *itertools.product(['vit'], ['transformer'], TARGETS),
                  *itertools.product(['swin'], ['inverse swin'], TARGETS)})

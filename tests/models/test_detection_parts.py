@@ -5,8 +5,8 @@ from mmengine.registry import init_default_scope
 
 from mim_plugins.registry import MODELS
 
-pytest.importorskip('mmcv._ext', exc_type=ImportError, reason="mmcv's compiled ops are missing, which read boxes")
-pytest.importorskip('mmdet', exc_type=ImportError, reason='mmdet is missing, whose parts these are')
+pytest.importorskip('mmcv._ext', reason="mmcv's compiled ops are missing, which read boxes")
+pytest.importorskip('mmdet', reason='mmdet is missing, whose parts these are')
 
 pytestmark = pytest.mark.downstream
 

@@ -83,9 +83,13 @@ def stores(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     folder = tmp_path_factory.mktemp('stores')
 
     @functools.cache
-    def store(dtype: str = 'float32', flipped: bool = False) -> Path:
+    def made(dtype: str, flipped: bool) -> Path:
         name = f'{dtype}-flipped' if flipped else dtype
         return make_store(pictures, folder / name, dtype, dict(flip_prob=.5) if flipped else None)
+
+    # The cache would take a default and the same value given by name for two stores.
+    def store(dtype: str = 'float32', flipped: bool = False) -> Path:
+        return made(dtype, flipped)
 
     return store
 

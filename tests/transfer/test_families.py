@@ -128,7 +128,7 @@ def dense_backbone(path: Path, target: str, name: str, **options) -> nn.Module:
     if name in ('vit', 'mff'):
         settings.update(final_norm=True, with_cls_token=True)
     reason = f'{target} is of the downstream level'
-    registry = pytest.importorskip(f'{target}.registry', exc_type=ImportError, reason=reason)
+    registry = pytest.importorskip(f'{target}.registry', reason=reason)
     backbone = registry.MODELS.build({**settings, **options})
     backbone.train(False)
     return backbone

@@ -5,8 +5,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
+from ...compat import map_leaves
 from ...registry import HOOKS
 from ..parts import part_of
 
@@ -51,4 +51,4 @@ def _with_layout(value: Any, layout: torch.memory_format) -> Any:
         is_map = isinstance(part, Tensor) and part.ndim == 4 and part.is_floating_point()
         return part.contiguous(memory_format=layout) if is_map else part
 
-    return tree_map(lay_out, value)
+    return map_leaves(lay_out, value)

@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
+from ...compat import accumulation_steps
 from ...errors import InputError
 from ...registry import HOOKS
 from ..compilation import check_accumulation, check_backend, check_options, compile_in_place, records_graphs
@@ -47,7 +48,7 @@ class CompileHook(Hook):
     def before_train(self, runner: Runner) -> None:
         torch.compiler.set_stance('default')  # an evaluation that was broken off leaves another
         found = self._found(runner.model)
-        accumulation = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        accumulation = accumulation_steps(runner.optim_wrapper)
         how = [self._options[name] for name in ('backend', 'mode', 'options')]
         check_accumulation(*how, accumulation)
         if records_graphs(*how):

@@ -7,6 +7,7 @@ import torch
 from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
+from ...compat import assert_on_device
 from ...errors import InputError
 from ...ops import resize_mask, visible_count, visible_places
 from ...registry import MODELS
@@ -159,7 +160,7 @@ class TokenDropFill(HookFill):
         if not self.training or mask[0].numel() != units or _on_host(mask):
             return visible_count(mask, grid)
         visible = units - visible if inverted else visible
-        torch._assert_async(
+        assert_on_device(
             (mask.flatten(1).sum(1) == units - visible).all(),
             f'masks of a training must leave {visible} of {units} units visible in every sample, as its mask strategy '
             'says, but some do not')

@@ -13,7 +13,7 @@ from ...runs import start_two
 
 
 def _one(rank: int, function: Callable, arguments: tuple, folder: str) -> None:
-    gc.freeze()  # to look through all that is imported takes a second each time
+    gc.freeze()  # a collection through all imported modules takes a second
     torch.set_num_threads(1)
     os.environ['LOCAL_RANK'] = str(rank)
     torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
