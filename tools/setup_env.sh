@@ -44,7 +44,7 @@ while [ $# -gt 0 ]; do
 done
 case $level in
     pretrain|downstream) ;;
-    *) stop "setup_env.sh: --level is pretrain or downstream, got '$level'." ;;
+    *) stop "setup_env.sh: --level wants pretrain or downstream, got '$level'." ;;
 esac
 
 if [ "$newest" = yes ] && [ "$level" = downstream ]; then

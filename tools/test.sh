@@ -6,18 +6,23 @@
 #   bash tools/test.sh tests/ops -k hog       a part, with pytest's arguments
 #   bash tools/test.sh --fast tests/models    the fast tests of a part
 #
+# Everything needs level downstream, whose first set-up compiles mmcv's ops for ten minutes. A part runs in the
+# environment that is there; without level downstream, the tests that need it are skipped.
+#
 # Environment variables: those of tools/setup_env.sh, and TEST_PROCESSES, the number of tests at a time in
 # whole sets (2 if not set; each takes some 2 GB of memory).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 slow='slow or processes or downstream or gpu'
-level=downstream
 fast=no
-if [ "${1:-}" = --fast ]; then
-    level=pretrain
-    fast=yes
-    shift
+case ${1:-} in
+    --fast) fast=yes; shift ;;
+    -h|--help) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' tools/test.sh; exit ;;
+esac
+level=pretrain
+if [ "$fast" = no ] && [ $# -eq 0 ]; then
+    level=downstream
 fi
 
 bash tools/setup_env.sh --level "$level" --tests
