@@ -17,8 +17,6 @@ MIM_FILES = {
     'model-index.yml': ROOT / 'model-index.yml',
     'constraints.txt': ROOT / 'requirements' / 'constraints.txt',
 }
-
-
 # Tools that work on a checkout and its environment: an installed package has neither.
 CHECKOUT_TOOLS = ('quickstart.sh', 'setup_env.sh', 'test.sh', 'test_newest.sh')
 

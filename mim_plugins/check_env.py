@@ -72,7 +72,7 @@ note = 'mmcv._ext loads'
 if torch.cuda.is_available() and mmcv.ops.get_compiling_cuda_version() == 'not available':
     note += ', but was built without CUDA: its ops run on the CPU only'
 """
-# What has more to be tried than its import. The table always shows these, and the others only in trouble.
+# Probes that do more than import the module. The table always shows these pieces, and others only in trouble.
 PROBES = {
     'torch': CUDA_PROBE,
     'torchvision': NMS_PROBE,

@@ -17,6 +17,8 @@ from mmengine.registry import init_default_scope
 
 from mim_plugins.registry import MODELS
 
+from .runs import ask_for_no_versions
+
 SMALL_FASTMIM = dict(
     type='mim_plugins.FastMIM',
     input_size=32,
@@ -58,10 +60,7 @@ def _no_unmarked_processes(request: pytest.FixtureRequest, monkeypatch: pytest.M
     if request.node.get_closest_marker('processes'):
         return
 
-    # A runner asks git and the compiler for versions, which no test looks at.
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-    monkeypatch.setattr('mmengine.runner.runner.get_git_hash', str)
-    monkeypatch.setattr('mmengine.hooks.runtime_info_hook.get_git_hash', str)
+    ask_for_no_versions(monkeypatch)
 
     def refuse(process: object, *arguments: object, **options: object) -> None:
         raise RuntimeError(f'{request.node.nodeid} starts a process: mark it with pytest.mark.processes')

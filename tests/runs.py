@@ -26,6 +26,8 @@ from torch.utils.data import DataLoader
 ROOT = Path(__file__).parents[1]
 TRAIN = ROOT / 'tools' / 'train.py'
 DEMO = ROOT / 'configs' / 'demo' / 'fastmim_vit-micro_bs64_demo-32.py'
+MIM = Path(sys.executable).with_name('mim')
+needs_mim = pytest.mark.skipif(not MIM.is_file(), reason='the command mim is an extra')
 # torch's seed in a process that sets none.
 TORCHS_SEED = 67280421310721
 # Modules that a training imports when it first looks up a registered type.
@@ -117,12 +119,17 @@ def start_two(function: Callable[..., None], *arguments: object) -> None:
     multiprocessing.get_context('forkserver').set_forkserver_preload(PRELOADED)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT)
-        torch.multiprocessing.start_processes(function, arguments, nprocs=2, start_method='forkserver')
+        torch.multiprocessing.start_processes(
+            _call, (function, *arguments), nprocs=2, start_method='forkserver')
+
+
+def _call(rank: int, function: Callable[..., None], *arguments: object) -> None:
+    gc.freeze()  # a collection through all imported modules takes a second
+    torch.set_num_threads(1)
+    function(rank, *arguments)
 
 
 def _one_of_two(rank: int, tool: Path, arguments: list[object], cwd: Path, env: dict[str, str], folder: Path) -> None:
-    gc.freeze()  # a collection through all imported modules takes a second
-    torch.set_num_threads(1)
     output = 'ended without a word'
     try:
         output = run_tool(tool, *arguments, cwd=cwd, **env, RANK=str(rank), LOCAL_RANK=str(rank))
@@ -145,6 +152,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def ask_for_no_versions(patch: pytest.MonkeyPatch) -> None:
+    """Keep a runner from asking git and the compiler for their versions, which no test looks at."""
+    patch.setattr('mmengine.runner.runner.collect_env', dict)
+    patch.setattr('mmengine.utils.version_utils._minimal_ext_cmd', lambda command: b'')
+
+
 @contextlib.contextmanager
 def _as_in_a_new_process(cwd: Path, env: dict[str, str]) -> Iterator[None]:
     """Undo afterwards what a tool changes of its process: it may, as it usually ends with the process."""
@@ -159,9 +172,7 @@ def _as_in_a_new_process(cwd: Path, env: dict[str, str]) -> Iterator[None]:
         patch.chdir(cwd)
         patch.setattr(sys, 'argv', sys.argv)
         patch.setattr(sys, 'path', list(sys.path))
-        # A runner asks git and the compiler for their versions, which no test looks at.
-        patch.setattr('mmengine.runner.runner.collect_env', dict)
-        patch.setattr('mmengine.utils.version_utils._minimal_ext_cmd', lambda command: b'')
+        ask_for_no_versions(patch)
         before = dict(os.environ)
         os.environ.update(env)
         random.seed()

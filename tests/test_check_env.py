@@ -20,7 +20,7 @@ from mim_plugins import check_env
 ROOT = Path(__file__).resolve().parents[1]
 TESTED = check_env.tested_versions()
 PIECES = check_env.pieces()
-# What the requirements name; the other two pieces are mim_plugins itself and mmcv's ops.
+# The pieces of the requirements; the other two are mim_plugins itself and mmcv's ops.
 REQUIRED = [piece for piece in PIECES if piece not in (check_env.OURS, check_env.OPS)]
 PRETRAIN = ('runtime', 'mminstall')
 

@@ -27,7 +27,6 @@ def test_a_classifier_is_counted_by_hand():
 
 @pytest.mark.downstream
 def test_parts_that_are_not_called_as_modules_are_counted():
-    pytest.importorskip('mmseg', reason='mmseg is of the downstream level')
     head = dict(type='FCNHead', in_channels=16, in_index=0, channels=8, num_convs=1, concat_input=False, num_classes=5,
                 norm_cfg=dict(type='SyncBN'))
     cfg = Config(dict(default_scope='mmseg', model=dict(

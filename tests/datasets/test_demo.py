@@ -284,7 +284,6 @@ def test_command(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.downstream
 def test_mmdet_reads_the_instances(tiny):
-    pytest.importorskip('mmdet', reason='mmdet is of the downstream level')
     from mmdet.datasets import CocoDataset
 
     dataset = CocoDataset(
@@ -301,7 +300,6 @@ def test_mmdet_reads_the_instances(tiny):
 
 @pytest.mark.downstream
 def test_mmseg_reads_the_label_maps(tiny):
-    pytest.importorskip('mmseg', reason='mmseg is of the downstream level')
     import mmseg.datasets.transforms  # noqa: F401  registers the transforms
     from mmseg.datasets import BaseSegDataset
 

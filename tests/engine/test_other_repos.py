@@ -9,11 +9,9 @@ from mmengine.config import Config
 from mim_plugins.datasets.demo import DemoOptions, make_demo_data
 from mim_plugins.registry import MODELS
 
-from ..runs import DEMO, ROOT, TRAIN, run_process, run_tool, write_images
+from ..runs import DEMO, MIM, ROOT, TRAIN, needs_mim, run_process, run_tool, write_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
-MIM = Path(sys.executable).with_name('mim')
-needs_mim = pytest.mark.skipif(not MIM.is_file(), reason='the command mim is an extra')
 RECIPES = ROOT / 'configs/demo/transfer'
 CASES = {'mmdetection': ('fastmim_vit-micro_mask-rcnn_demo.py', 'coco/segm_mAP'),
          'mmsegmentation': ('fastmim_vit-micro_upernet_demo.py', 'mIoU')}

@@ -15,9 +15,7 @@ from mmengine.runner import Runner
 from mim_plugins.analysis.curves import read_scalars
 from mim_plugins.engine import launch
 
-from ..runs import DEMO, ROOT, TRAIN, run_process, run_tool, small_run, write_images
-
-MIM = Path(sys.executable).with_name('mim')
+from ..runs import DEMO, MIM, ROOT, TRAIN, needs_mim, run_process, run_tool, small_run, write_images
 
 
 def scalars(work_dir: Path) -> dict[int, dict]:
@@ -93,7 +91,7 @@ def test_two_processes_train_one_model(images, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.processes
-@pytest.mark.skipif(not MIM.is_file(), reason='the command mim is an extra')
+@needs_mim
 def test_mim_train_works_from_any_folder(images, trained, tmp_path):
     """And gives the same losses: nothing depends on the process."""
     printed = run_process(*small_run(images, tmp_path, start=('train', 'mim_plugins', DEMO)), '--gpus', 0,

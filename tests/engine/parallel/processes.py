@@ -1,5 +1,4 @@
 """Runs a function in two processes of a gloo group."""
-import gc
 import os
 import tempfile
 from collections.abc import Callable
@@ -13,8 +12,6 @@ from ...runs import start_two
 
 
 def _one(rank: int, function: Callable, arguments: tuple, folder: str) -> None:
-    gc.freeze()  # a collection through all imported modules takes a second
-    torch.set_num_threads(1)
     os.environ['LOCAL_RANK'] = str(rank)
     torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
     init_default_scope('mmpretrain')
